@@ -1,0 +1,85 @@
+//! Executes a [`Plan`]: admission by schedule, shards of clients on threads, faults on a timeline
+//! through the control API and REST, graceful and hard stop; emits events.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::client::Credentials;
+use crate::event::Event;
+use crate::measure::Summary;
+use crate::net::{Clock, Connector};
+use crate::scenario::Plan;
+use crate::secret::Secret;
+
+/// What is loaded.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Dials it.
+    pub connector: Connector,
+    /// How clients authenticate.
+    pub credentials: Credentials,
+    /// Signs REST and control calls; `None`: neither is possible.
+    pub access_key: Option<Secret>,
+    /// Whether it offers the control API.
+    pub control: Control,
+}
+
+/// Whether a target offers the control API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Yes: settings, faults, the hub's side of the ledger.
+    Offered,
+    /// No, as a real resource.
+    Absent,
+}
+
+/// How far a run shall be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    Run,
+    /// Stop arrivals and traffic, drain within the grace period, gather, end.
+    Drain,
+    /// End at once.
+    Now,
+}
+
+/// What a run needs.
+#[derive(Debug)]
+pub struct RunInput {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// Against what.
+    pub target: Target,
+    /// The world's clock.
+    pub clock: Clock,
+    /// Shard threads, at least 1.
+    pub threads: usize,
+    /// Asks to stop.
+    pub stop: watch::Receiver<Stop>,
+    /// Takes the events; bounded. When it is full an event is lost, counted, and the run invalid.
+    pub events: mpsc::Sender<Event>,
+    /// Takes resource-log records of the hub, one JSON line each, where the control API offers them.
+    pub trace: mpsc::Sender<bytes::Bytes>,
+}
+
+/// Why a run did not begin. (Once load has begun, what goes wrong is in the [`Summary`].)
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The target cannot be reached or refuses us (DNS, TLS, 401, 403, 404).
+    #[error("cannot reach the target: {0}")]
+    Unreachable(String),
+    /// The target does not offer what the scenario requires.
+    #[error("the target does not offer what the scenario requires: {0}")]
+    Requirement(String),
+    /// A defect of Squall.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// Runs a plan to its end. Must be called inside a current-thread runtime; shards run on threads of
+/// their own.
+pub async fn run(_input: RunInput) -> Result<Summary, EngineError> {
+    unimplemented!()
+}

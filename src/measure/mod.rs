@@ -1,0 +1,12 @@
+//! Observations as mergeable numbers: HDR histograms, counters, close tallies, delivery.
+//!
+//! Everything here adds exactly: merging the measures of several threads gives what one thread
+//! would have measured.
+
+pub mod delivery;
+pub mod latency;
+pub mod summary;
+
+pub use delivery::{DeliveryTracker, StreamBook};
+pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
+pub use summary::{CloseKey, CloseTally, GeneratorHealth, PopulationSummary, Summary};

@@ -1,0 +1,17 @@
+//! Bytes between peers: the closed stream enum, listeners, connectors, the relay that goes silent,
+//! the descriptor and port budget, and the [`Clock`].
+
+pub mod budget;
+pub mod clock;
+pub mod connect;
+pub mod http;
+pub mod listen;
+pub mod pacer;
+pub mod relay;
+pub mod stream;
+
+pub use clock::Clock;
+pub use connect::{ConnectError, Connector};
+pub use listen::{Listener, ListenOptions};
+pub use pacer::{Due, Pacer};
+pub use stream::Stream;

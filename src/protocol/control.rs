@@ -1,0 +1,219 @@
+//! The control API under `/_squall/`: what the embedded hub and `squall hub` offer beyond the
+//! service, on loopback, signed with the access key like any REST call.
+//!
+//! | method and path | body | answer |
+//! | --- | --- | --- |
+//! | GET [`CAPABILITIES_PATH`] | | [`Capabilities`] |
+//! | POST [`TIMELINE_PATH`] | [`StartTimeline`] | [`TimelineStarted`]; 409 while another run's connections are open |
+//! | POST [`FAULT_PATH`] | [`HubFault`] | 204 once it has begun |
+//! | GET [`COUNTERS_PATH`] | | [`Counters`] |
+//! | GET [`LEDGER_PATH`] | | [`LedgerEntry`] per line (NDJSON, chunked) from the start of the timeline, kept open |
+//! | GET [`TRACE_PATH`] | | resource-log records, one per line, likewise |
+//!
+//! Times are nanoseconds since the Unix epoch by the hub's clock.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::Tier;
+use super::{AttemptId, CloseCategory, CloseCode, HubSettings};
+
+/// GET: what this hub is and can do.
+pub const CAPABILITIES_PATH: &str = "/_squall/capabilities";
+/// POST: begin a run.
+pub const TIMELINE_PATH: &str = "/_squall/timeline";
+/// POST: one fault, now.
+pub const FAULT_PATH: &str = "/_squall/fault";
+/// GET: counters and gauges.
+pub const COUNTERS_PATH: &str = "/_squall/counters";
+/// GET: the hub's side of the ledger, streamed.
+pub const LEDGER_PATH: &str = "/_squall/ledger";
+/// GET: resource-log records, streamed.
+pub const TRACE_PATH: &str = "/_squall/trace";
+
+/// Version of this API; engine and hub must agree.
+pub const CONTROL_VERSION: u32 = 1;
+
+/// What a hub says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// [`CONTROL_VERSION`] of the hub.
+    pub version: u32,
+    /// The hub's clock when it answered.
+    pub now_ns: u64,
+    /// Settings in force.
+    pub settings: HubSettings,
+    /// Length of the listen backlog in force.
+    pub listen_backlog: u32,
+}
+
+/// Begins a run: the hub takes over the settings, and sets counters and ledger to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartTimeline {
+    /// Name of the run, for the log.
+    pub run: String,
+    /// Settings the scenario wants.
+    pub settings: HubSettings,
+}
+
+/// The timeline has begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineStarted {
+    /// The hub's clock at that instant.
+    pub now_ns: u64,
+}
+
+/// A fault of the hub. (Faults that an application server could cause go through REST instead.)
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HubFault {
+    /// Drops connections with ServiceReload, as maintenance or scaling does.
+    Reload {
+        /// Share of the open connections, above 0 up to 1, chosen from the front of the open order.
+        share: f64,
+        /// Spread over this time at a constant rate; zero is all at once.
+        over: Duration,
+    },
+    /// The hub does nothing for this long: reads, writes, pings, REST and control alike.
+    Freeze {
+        /// How long.
+        lasting: Duration,
+    },
+    /// Changes tier and units; open connections stay, even past the new cap.
+    Scale {
+        /// New tier.
+        tier: Tier,
+        /// New unit count.
+        units: u32,
+    },
+}
+
+/// Sums since the start of the timeline, and gauges. `rename`d fields are the service's metrics
+/// (azure-docs `articles/azure-web-pubsub/concept-metrics.md`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Closed connections per category.
+    #[serde(rename = "ConnectionCloseCount")]
+    pub connection_close_count: std::collections::BTreeMap<CloseCategory, u64>,
+    /// Opened connections.
+    #[serde(rename = "ConnectionOpenCount")]
+    pub connection_open_count: u64,
+    /// Open connections now.
+    #[serde(rename = "TotalConnectionCount")]
+    pub total_connection_count: u64,
+    /// Most connections open at once.
+    pub connection_count_peak: u64,
+    /// Percent of the tier's cap in use, rounded down.
+    #[serde(rename = "ConnectionQuotaUtilization")]
+    pub connection_quota_utilization: u64,
+    /// Bytes of message payload from clients and REST.
+    #[serde(rename = "InboundTraffic")]
+    pub inbound_traffic: u64,
+    /// Bytes of message payload to clients.
+    #[serde(rename = "OutboundTraffic")]
+    pub outbound_traffic: u64,
+    /// Connect requests per HTTP status answered (`ClientRequestStatus`).
+    #[serde(rename = "ClientRequestStatus")]
+    pub client_request_status: std::collections::BTreeMap<u16, u64>,
+    /// Messages put into outbound queues.
+    pub deliveries: u64,
+    /// Groups with at least one member now.
+    pub groups: u64,
+    /// Bytes in all outbound queues now.
+    pub queue_bytes: u64,
+    /// Connection tasks alive now, handshakes included.
+    pub tasks: u64,
+    /// Ledger or trace entries lost because a reader was too slow; a run that sees one is invalid.
+    pub entries_lost: u64,
+}
+
+/// One line of the ledger stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LedgerEntry {
+    /// An accepted connection has ended.
+    Ended(Box<HubEnd>),
+    /// A connect request was refused before the upgrade.
+    Refused(Box<HubRefusal>),
+}
+
+/// The hub's side of the row of an accepted connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubEnd {
+    /// Join key, when the client sent one.
+    pub attempt: Option<AttemptId>,
+    /// Connection id.
+    pub connection_id: String,
+    /// User id of the token.
+    pub user_id: Option<String>,
+    /// The first cause the hub decided.
+    pub category: CloseCategory,
+    /// Later causes, in order; notes, not rows.
+    pub later: Vec<CloseCategory>,
+    /// Reason text of the resource log.
+    pub log_reason: String,
+    /// What the wire carried.
+    pub wire: HubWire,
+    /// When the 101 was sent.
+    pub opened_ns: u64,
+    /// When the end was decided.
+    pub decided_ns: u64,
+    /// When the socket was gone.
+    pub gone_ns: u64,
+    /// Last sign of life by the rule in force (the open itself when there was none).
+    pub last_life_ns: u64,
+    /// Last websocket pong.
+    pub last_pong_ns: Option<u64>,
+    /// Messages put into the outbound queue up to the decision.
+    pub delivered: u64,
+    /// Messages that were still in the queue (or half written) at the decision.
+    pub queue_messages: u64,
+    /// Bytes in the outbound queue at the decision, the writer's included.
+    pub queue_bytes: u64,
+    /// Bytes handed to the kernel in all, websocket frames after the upgrade only.
+    pub written_bytes: u64,
+    /// Messages received from the client.
+    pub received: u64,
+}
+
+/// How an accepted connection ended on the wire, as the hub saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HubWire {
+    /// The hub sent a close frame first.
+    HubClose {
+        /// Code sent.
+        code: CloseCode,
+        /// Reason sent.
+        reason: String,
+    },
+    /// The client sent a close frame first; the hub echoed it.
+    ClientClose {
+        /// Code received; `None` for an empty close frame.
+        code: Option<CloseCode>,
+        /// Reason received.
+        reason: String,
+    },
+    /// The hub reset the connection without a close frame.
+    HubAbort,
+    /// The client's end of stream came without a close frame.
+    ClientEof,
+    /// The client reset the connection.
+    ClientReset,
+}
+
+/// The hub's side of the row of a refused attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubRefusal {
+    /// Join key, when the client sent one.
+    pub attempt: Option<AttemptId>,
+    /// Why.
+    pub category: CloseCategory,
+    /// HTTP status answered.
+    pub status: u16,
+    /// Reason text of the resource log.
+    pub log_reason: String,
+    /// When.
+    pub at_ns: u64,
+}

@@ -1,0 +1,9 @@
+//! Websocket frames (RFC 6455) over a byte stream with full control: nothing is answered, closed or
+//! replaced by itself. Who pongs and who closes is decided above.
+
+pub mod frame;
+pub mod handshake;
+pub mod reader;
+
+pub use frame::{CloseFrame, FrameHeader, Opcode};
+pub use reader::{FrameReader, ReadEvent, Role};
