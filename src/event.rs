@@ -29,7 +29,9 @@ pub enum EventKind {
         /// Which.
         phase: Phase,
     },
-    /// A fault of the timeline was carried out, or failed to be.
+    /// A fault of the timeline was carried out, or failed to be. The event's time is when it was
+    /// asked for, so that no effect of it is earlier; rows that come up while it is under way follow
+    /// this event.
     FaultDone {
         /// Position in the scenario's `[[faults]]`, from 0.
         index: usize,
@@ -148,7 +150,8 @@ pub enum Warning {
 pub struct LedgerRow {
     /// Join key.
     pub attempt: AttemptId,
-    /// The hub's side.
+    /// The hub's side. Its times are nanoseconds since the run's epoch, like every time of an event:
+    /// the engine converts them from the hub's clock before it makes the row.
     pub hub: HubSide,
     /// What the hub's side rests on.
     pub evidence: Evidence,
