@@ -90,7 +90,7 @@ pub enum Phase {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HowEnded {
     /// Every expectation was decided before the time was up.
@@ -121,7 +121,9 @@ pub struct Progress {
 }
 
 /// What a reader must know, typed; `report` words it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case", tag = "warning")]
 pub enum Warning {
     /// The process ran out of descriptors (`EMFILE`).
@@ -250,7 +252,9 @@ pub struct ClientEnd {
 
 /// How an attempt ended for the client. End of stream, reset and close frame are three different
 /// observations.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientObservation {
     /// No connection was made.
@@ -298,7 +302,17 @@ pub enum ClientObservation {
 
 /// Who sent a close frame first.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum CloseFirst {
@@ -310,7 +324,17 @@ pub enum CloseFirst {
 
 /// Why no connection was made.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectFailure {
@@ -334,7 +358,17 @@ pub enum ConnectFailure {
 
 /// Why an upgrade failed without an HTTP refusal.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum HandshakeFailure {
@@ -355,7 +389,9 @@ pub enum HandshakeFailure {
 /// Delivery of load messages to one connection, or a sum of such.
 ///
 /// `expected == received_unique + lost`, where `received_unique = received - duplicated`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct DeliveryTally {
     /// Messages that had to arrive.
     pub expected: u64,

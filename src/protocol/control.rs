@@ -91,7 +91,7 @@ pub enum HubFault {
 
 /// Sums since the start of the timeline, and gauges. `rename`d fields are the service's metrics
 /// (azure-docs `articles/azure-web-pubsub/concept-metrics.md`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Counters {
     /// Closed connections per category.
     #[serde(rename = "ConnectionCloseCount")]
@@ -178,7 +178,9 @@ pub struct HubEnd {
 }
 
 /// How an accepted connection ended on the wire, as the hub saw it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum HubWire {
     /// The hub sent a close frame first.
