@@ -279,13 +279,30 @@ pub struct Reconnect {
     pub policy: ReconnectPolicy,
     /// Which ends it answers to.
     pub after: ReconnectAfter,
-    /// The first attempt of a recovery comes uniformly within this window; zero is at once.
-    pub first: Duration,
+    /// When the first attempt of a recovery comes.
+    pub first: FirstAttempt,
     /// Attempts per recovery; `None` is for ever.
     pub attempts: Option<u32>,
 }
 
-/// Delays between the attempts of one recovery. Attempt 0 is [`Reconnect::first`]'s.
+/// When the first attempt of a recovery (attempt 0) comes, counted from the end it answers to.
+///
+/// In a file `first = "2s"` is [`Self::Within`] two seconds, `first = "0s"` (the default) is at
+/// once, and `first = "after-delay"` is [`Self::AfterDelay`]. So `every = "1s"` alone is what the JS
+/// SDK does (at once, then every second), and `every = "4s"`, `first = "after-delay"`,
+/// `attempts = 1` is exactly one attempt, four seconds after the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstAttempt {
+    /// Uniformly within this window; zero is at once. Attempt `n` then waits the policy's delay
+    /// number `n`.
+    Within(Duration),
+    /// After the policy's delay number 1, like every later one: attempt `n` waits the policy's
+    /// delay number `n + 1`.
+    AfterDelay,
+}
+
+/// Delays before the attempts of one recovery, numbered from 1; [`Reconnect::first`] says what
+/// comes before attempt 0. Each counts from the end of the attempt before.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReconnectPolicy {
     /// No attempt at all.
@@ -295,9 +312,9 @@ pub enum ReconnectPolicy {
         /// Delay.
         every: Duration,
     },
-    /// `base * 2^(n-1)`, at most `cap`, then jittered.
+    /// Delay number `n` is `base * 2^(n-1)`, at most `cap`, then jittered.
     Exponential {
-        /// Delay before attempt 1.
+        /// Delay number 1.
         base: Duration,
         /// Largest delay.
         cap: Duration,
