@@ -9,4 +9,6 @@ pub mod summary;
 
 pub use delivery::{DeliveryTracker, StreamBook};
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
-pub use summary::{CloseKey, CloseTally, GeneratorHealth, PopulationSummary, Summary};
+pub use summary::{
+    CloseKey, CloseTally, GeneratorHealth, LiveCounts, PopulationSummary, Summary,
+};

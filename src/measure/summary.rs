@@ -59,6 +59,18 @@ pub struct PopulationSummary {
     pub published: u64,
     /// Acknowledgements that failed.
     pub acks_failed: u64,
+    /// What the clients count while the run goes on.
+    pub live: LiveCounts,
+}
+
+/// Counts of a population that rows cannot tell yet, because a row comes only at the end of its
+/// attempt: the engine copies them from the clients before it asks whether everything is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveCounts {
+    /// Attempts whose connection opened so far.
+    pub opens: u64,
+    /// Clients that were dropped at least once and have been open again so far.
+    pub recovered: u64,
 }
 
 /// An instant of a row that a window may count from.
