@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CloseCategory;
+use super::{AttemptId, CloseCategory};
 
 /// Severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +67,196 @@ pub struct Properties {
     pub squall_attempt: Option<String>,
 }
 
+/// Category of every record here.
+pub const CONNECTIVITY: &str = "ConnectivityLogs";
+/// `resourceId` of the embedded hub: an ARM id that is nobody's.
+pub const RESOURCE_ID: &str = "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000/RESOURCEGROUPS/\
+                               SQUALL/PROVIDERS/MICROSOFT.SIGNALRSERVICE/WEBPUBSUB/SQUALL";
+
+/// Whom a record is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Peer address.
+    pub caller: &'a str,
+    /// Hub name.
+    pub hub: &'a str,
+    /// Connection id; `None` for a refused attempt.
+    pub connection_id: Option<&'a str>,
+    /// User id; `None` when anonymous.
+    pub user_id: Option<&'a str>,
+    /// Join key, when the client sent one.
+    pub attempt: Option<&'a AttemptId>,
+}
+
+impl Record {
+    /// A connection has begun. `at_ns` is nanoseconds since the Unix epoch, here and below.
+    #[must_use]
+    pub fn started(at_ns: u64, subject: &Subject<'_>) -> Self {
+        let message = "Connection started".to_owned();
+        let level = Level::Informational;
+        let operation = OperationName::ConnectionStarted;
+        Self::new(at_ns, subject, level, operation, "Connection", message)
+    }
+
+    /// A connection has ended: `ConnectionEnded` when the client closed it, `ConnectionAborted` with
+    /// `reason` for every drop. The wording is SignalR's sample `Connection ended. Reason: ` and, for
+    /// an abort, Squall's own likeness of it; the service's level of an abort is unconfirmed.
+    #[must_use]
+    pub fn ended(at_ns: u64, subject: &Subject<'_>, category: CloseCategory, reason: &str) -> Self {
+        let (level, operation, message) = if category.is_drop() {
+            let message = format!("Connection aborted. Reason: {reason}");
+            (Level::Warning, OperationName::ConnectionAborted, message)
+        } else {
+            let message = format!("Connection ended. Reason: {reason}");
+            (Level::Informational, OperationName::ConnectionEnded, message)
+        };
+        let mut record = Self::new(at_ns, subject, level, operation, collection(category), message);
+        record.properties.close_category = Some(category);
+        record
+    }
+
+    /// An attempt was refused before the upgrade. `reason` is the whole message, as in
+    /// `Connection count reaches limit` and `Failed to validate audience. …`.
+    #[must_use]
+    pub fn refused(
+        at_ns: u64,
+        subject: &Subject<'_>,
+        category: CloseCategory,
+        reason: &str,
+    ) -> Self {
+        let operation = OperationName::ConnectionAborted;
+        let collection = collection(category);
+        let reason = reason.to_owned();
+        let mut record = Self::new(at_ns, subject, Level::Warning, operation, collection, reason);
+        record.properties.close_category = Some(category);
+        record
+    }
+
+    fn new(
+        at_ns: u64,
+        subject: &Subject<'_>,
+        level: Level,
+        operation_name: OperationName,
+        collection: &str,
+        message: String,
+    ) -> Self {
+        Self {
+            time: utc(at_ns),
+            level,
+            resource_id: RESOURCE_ID.to_owned(),
+            location: "local".to_owned(),
+            category: CONNECTIVITY.to_owned(),
+            operation_name,
+            caller_ip_address: subject.caller.to_owned(),
+            properties: Properties {
+                collection: collection.to_owned(),
+                connection_id: subject.connection_id.map(str::to_owned),
+                user_id: subject.user_id.map(str::to_owned),
+                message,
+                hub: subject.hub.to_owned(),
+                close_category: None,
+                squall_attempt: subject.attempt.map(AttemptId::to_string),
+            },
+        }
+    }
+}
+
+const fn collection(category: CloseCategory) -> &'static str {
+    match category {
+        CloseCategory::ConnectionCountLimitReached | CloseCategory::Throttled => "Throttling",
+        CloseCategory::Unauthorized => "Authorization",
+        _ => "Connection",
+    }
+}
+
 /// Formats nanoseconds since the Unix epoch as UTC with milliseconds.
 #[must_use]
-pub fn utc(_ns: u64) -> String {
-    unimplemented!()
+pub fn utc(ns: u64) -> String {
+    let time = jiff::Timestamp::UNIX_EPOCH + std::time::Duration::from_nanos(ns);
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn times_are_utc_with_milliseconds_and_never_rounded_up() {
+        for (ns, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_631_856_305 * SECOND, "2021-09-17T05:25:05.000Z"),
+            (951_868_799 * SECOND + 999_999_999, "2000-02-29T23:59:59.999Z"),
+            (4_107_542_400 * SECOND, "2100-03-01T00:00:00.000Z"),
+            (u64::MAX, "2554-07-21T23:34:33.709Z"),
+        ] {
+            assert_eq!(utc(ns), text);
+        }
+    }
+
+    fn subject(attempt: &AttemptId) -> Subject<'_> {
+        Subject {
+            caller: "127.0.0.1",
+            hub: "chat",
+            connection_id: Some("c1"),
+            user_id: None,
+            attempt: Some(attempt),
+        }
+    }
+
+    #[test]
+    fn records_have_the_services_shape() {
+        let attempt = AttemptId { population: "a".into(), index: 1, attempt: 0 };
+        let started = Record::started(1_631_856_305 * SECOND, &subject(&attempt));
+        assert_eq!(
+            serde_json::to_string(&started).unwrap(),
+            format!(
+                r#"{{"time":"2021-09-17T05:25:05.000Z","level":"Informational","resourceId":"{RESOURCE_ID}","location":"local","category":"ConnectivityLogs","operationName":"ConnectionStarted","callerIpAddress":"127.0.0.1","properties":{{"collection":"Connection","connectionId":"c1","userId":null,"message":"Connection started","hub":"chat","squallAttempt":"a.1.0"}}}}"#
+            )
+        );
+        assert!(!RESOURCE_ID.contains(' '));
+        assert_eq!(RESOURCE_ID, RESOURCE_ID.to_uppercase());
+    }
+
+    #[test]
+    fn an_end_by_the_client_is_ended_and_every_drop_is_aborted() {
+        let attempt = AttemptId { population: "a".into(), index: 1, attempt: 0 };
+        let subject = subject(&attempt);
+        for category in CloseCategory::ALL {
+            let record = Record::ended(0, &subject, category, category.log_reason());
+            let aborted = record.operation_name == OperationName::ConnectionAborted;
+            assert_eq!(aborted, category != CloseCategory::Normal, "{category}");
+            assert_eq!(record.properties.close_category, Some(category));
+            assert!(record.properties.message.ends_with(category.log_reason()));
+        }
+        let ended = Record::ended(0, &subject, CloseCategory::Normal, "");
+        assert_eq!(ended.properties.message, "Connection ended. Reason: ");
+    }
+
+    #[test]
+    fn refusals_are_filed_under_what_refused_them() {
+        let subject = Subject {
+            caller: "::1",
+            hub: "chat",
+            connection_id: None,
+            user_id: None,
+            attempt: None,
+        };
+        for (category, collection) in [
+            (CloseCategory::ConnectionCountLimitReached, "Throttling"),
+            (CloseCategory::Throttled, "Throttling"),
+            (CloseCategory::Unauthorized, "Authorization"),
+            (CloseCategory::BadRequest, "Connection"),
+        ] {
+            let record = Record::refused(0, &subject, category, category.log_reason());
+            assert_eq!(record.properties.collection, collection);
+            assert_eq!(record.properties.message, category.log_reason());
+            assert_eq!(record.operation_name, OperationName::ConnectionAborted);
+            let line = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
+        }
+    }
 }

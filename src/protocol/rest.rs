@@ -1,5 +1,8 @@
 //! The REST data plane: route table, error body, success statuses (service-side facts, 1.2 to 1.5).
 
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 /// HTTP methods the route table uses.
@@ -64,22 +67,264 @@ pub enum NoOperation {
 }
 
 impl Operation {
-    /// Finds the operation of a request. Segments are split first, then percent-decoded.
-    pub fn route(_method: Method, _path: &str) -> Result<Self, NoOperation> {
-        unimplemented!()
+    /// Finds the operation of a request. Segments are split first, then percent-decoded. `path` has
+    /// no query.
+    pub fn route(method: Method, path: &str) -> Result<Self, NoOperation> {
+        let path = path.strip_prefix('/').ok_or(NoOperation::NotFound)?;
+        let segments: Vec<Cow<'_, str>> = path
+            .split('/')
+            .map(|segment| percent_decode_str(segment).decode_utf8())
+            .collect::<Result<_, _>>()
+            .map_err(|_| bad_name("Request", "The path is not valid UTF-8."))?;
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        if segments.contains(&"") {
+            return Err(NoOperation::NotFound);
+        }
+        let found = Self::find(method, &segments);
+        let found = found.ok_or_else(|| {
+            let others = [Method::Get, Method::Head, Method::Post, Method::Put, Method::Delete];
+            match others.into_iter().any(|other| Self::find(other, &segments).is_some()) {
+                true => NoOperation::MethodNotAllowed,
+                false => NoOperation::NotFound,
+            }
+        })?;
+        check_names(&segments)?;
+        Ok(found)
+    }
+
+    fn find(method: Method, segments: &[&str]) -> Option<Self> {
+        use Method::{Delete, Get, Head, Post, Put};
+        let (hub, rest) = match segments {
+            ["api", "health"] => {
+                return (method == Head).then_some(Self::GetServiceStatus);
+            }
+            ["api", "hubs", hub, rest @ ..] => (hub.to_ascii_lowercase(), rest),
+            _ => return None,
+        };
+        let text = |name: &&str| (*name).to_owned();
+        Some(match (method, rest) {
+            (Post, [":send"]) => Self::SendToAll { hub },
+            (Post, [":closeConnections"]) => Self::CloseAllConnections { hub },
+            (Post, [":addToGroups"]) => Self::AddConnectionsToGroups { hub },
+            (Post, [":removeFromGroups"]) => Self::RemoveConnectionsFromGroups { hub },
+            (Post, [":generateToken"]) => Self::GenerateClientToken { hub },
+            (_, ["groups", group, rest @ ..]) => {
+                return Self::find_in_group(method, hub, text(group), rest);
+            }
+            (_, ["users", user, rest @ ..]) => {
+                return Self::find_in_user(method, hub, text(user), rest);
+            }
+            (_, ["permissions", permission, "connections", connection]) => {
+                let (permission, connection_id) = (text(permission), text(connection));
+                match method {
+                    Put => Self::GrantPermission { hub, permission, connection_id },
+                    Delete => Self::RevokePermission { hub, permission, connection_id },
+                    Head => Self::CheckPermission { hub, permission, connection_id },
+                    Get | Post => return None,
+                }
+            }
+            (_, ["connections", connection, rest @ ..]) => {
+                let connection_id = text(connection);
+                match (method, rest) {
+                    (Post, [":send"]) => Self::SendToConnection { hub, connection_id },
+                    (Delete, []) => Self::CloseConnection { hub, connection_id },
+                    (Head, []) => Self::ConnectionExists { hub, connection_id },
+                    (Delete, ["groups"]) => {
+                        Self::RemoveConnectionFromAllGroups { hub, connection_id }
+                    }
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        })
+    }
+
+    fn find_in_group(method: Method, hub: String, group: String, rest: &[&str]) -> Option<Self> {
+        use Method::{Delete, Get, Head, Post, Put};
+        Some(match (method, rest) {
+            (Head, []) => Self::GroupExists { hub, group },
+            (Post, [":send"]) => Self::SendToGroup { hub, group },
+            (Post, [":closeConnections"]) => Self::CloseGroupConnections { hub, group },
+            (Get, ["connections"]) => Self::ListConnectionsInGroup { hub, group },
+            (Put, ["connections", connection]) => {
+                let connection_id = (*connection).to_owned();
+                Self::AddConnectionToGroup { hub, group, connection_id }
+            }
+            (Delete, ["connections", connection]) => {
+                let connection_id = (*connection).to_owned();
+                Self::RemoveConnectionFromGroup { hub, group, connection_id }
+            }
+            _ => return None,
+        })
+    }
+
+    fn find_in_user(method: Method, hub: String, user_id: String, rest: &[&str]) -> Option<Self> {
+        use Method::{Delete, Head, Post, Put};
+        Some(match (method, rest) {
+            (Head, []) => Self::UserExists { hub, user_id },
+            (Post, [":send"]) => Self::SendToUser { hub, user_id },
+            (Post, [":closeConnections"]) => Self::CloseUserConnections { hub, user_id },
+            (Delete, ["groups"]) => Self::RemoveUserFromAllGroups { hub, user_id },
+            (Put, ["groups", group]) => {
+                let group = (*group).to_owned();
+                Self::AddUserToGroup { hub, user_id, group }
+            }
+            (Delete, ["groups", group]) => {
+                let group = (*group).to_owned();
+                Self::RemoveUserFromGroup { hub, user_id, group }
+            }
+            _ => return None,
+        })
     }
 
     /// Method and percent-encoded path of the operation, for callers.
     #[must_use]
     pub fn request(&self) -> (Method, String) {
-        unimplemented!()
+        use Method::{Delete, Get, Head, Post, Put};
+        use Operation as O;
+        match self {
+            O::GetServiceStatus => (Head, "/api/health".to_owned()),
+            O::SendToAll { hub } => (Post, path(hub, &[":send"])),
+            O::SendToGroup { hub, group } => (Post, path(hub, &["groups", group, ":send"])),
+            O::SendToUser { hub, user_id } => (Post, path(hub, &["users", user_id, ":send"])),
+            O::SendToConnection { hub, connection_id: id } => {
+                (Post, path(hub, &["connections", id, ":send"]))
+            }
+            O::CloseConnection { hub, connection_id: id } => {
+                (Delete, path(hub, &["connections", id]))
+            }
+            O::CloseAllConnections { hub } => (Post, path(hub, &[":closeConnections"])),
+            O::CloseGroupConnections { hub, group } => {
+                (Post, path(hub, &["groups", group, ":closeConnections"]))
+            }
+            O::CloseUserConnections { hub, user_id } => {
+                (Post, path(hub, &["users", user_id, ":closeConnections"]))
+            }
+            O::ConnectionExists { hub, connection_id: id } => {
+                (Head, path(hub, &["connections", id]))
+            }
+            O::GroupExists { hub, group } => (Head, path(hub, &["groups", group])),
+            O::UserExists { hub, user_id } => (Head, path(hub, &["users", user_id])),
+            O::AddConnectionToGroup { hub, group, connection_id: id } => {
+                (Put, path(hub, &["groups", group, "connections", id]))
+            }
+            O::RemoveConnectionFromGroup { hub, group, connection_id: id } => {
+                (Delete, path(hub, &["groups", group, "connections", id]))
+            }
+            O::RemoveConnectionFromAllGroups { hub, connection_id: id } => {
+                (Delete, path(hub, &["connections", id, "groups"]))
+            }
+            O::AddUserToGroup { hub, user_id, group } => {
+                (Put, path(hub, &["users", user_id, "groups", group]))
+            }
+            O::RemoveUserFromGroup { hub, user_id, group } => {
+                (Delete, path(hub, &["users", user_id, "groups", group]))
+            }
+            O::RemoveUserFromAllGroups { hub, user_id } => {
+                (Delete, path(hub, &["users", user_id, "groups"]))
+            }
+            O::AddConnectionsToGroups { hub } => (Post, path(hub, &[":addToGroups"])),
+            O::RemoveConnectionsFromGroups { hub } => (Post, path(hub, &[":removeFromGroups"])),
+            O::ListConnectionsInGroup { hub, group } => {
+                (Get, path(hub, &["groups", group, "connections"]))
+            }
+            O::GrantPermission { hub, permission, connection_id: id } => {
+                (Put, path(hub, &["permissions", permission, "connections", id]))
+            }
+            O::RevokePermission { hub, permission, connection_id: id } => {
+                (Delete, path(hub, &["permissions", permission, "connections", id]))
+            }
+            O::CheckPermission { hub, permission, connection_id: id } => {
+                (Head, path(hub, &["permissions", permission, "connections", id]))
+            }
+            O::GenerateClientToken { hub } => (Post, path(hub, &[":generateToken"])),
+        }
     }
 
-    /// The contract's `operationId` without its `WebPubSub_` prefix.
+    /// The contract's `operationId` without the prefix of its group.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        unimplemented!()
+    pub const fn name(&self) -> &'static str {
+        self.traits().0
     }
+
+    /// HTTP status of success (service-side facts, 1.2).
+    #[must_use]
+    pub const fn success_status(&self) -> u16 {
+        self.traits().1
+    }
+
+    const fn traits(&self) -> (&'static str, u16) {
+        match self {
+            Self::GetServiceStatus => ("GetServiceStatus", 200),
+            Self::SendToAll { .. } => ("SendToAll", 202),
+            Self::SendToGroup { .. } => ("SendToGroup", 202),
+            Self::SendToUser { .. } => ("SendToUser", 202),
+            Self::SendToConnection { .. } => ("SendToConnection", 202),
+            Self::CloseConnection { .. } => ("CloseConnection", 204),
+            Self::CloseAllConnections { .. } => ("CloseAllConnections", 204),
+            Self::CloseGroupConnections { .. } => ("CloseGroupConnections", 204),
+            Self::CloseUserConnections { .. } => ("CloseUserConnections", 204),
+            Self::ConnectionExists { .. } => ("ConnectionExists", 200),
+            Self::GroupExists { .. } => ("GroupExists", 200),
+            Self::UserExists { .. } => ("UserExists", 200),
+            Self::AddConnectionToGroup { .. } => ("AddConnectionToGroup", 200),
+            Self::RemoveConnectionFromGroup { .. } => ("RemoveConnectionFromGroup", 204),
+            Self::RemoveConnectionFromAllGroups { .. } => ("RemoveConnectionFromAllGroups", 204),
+            Self::AddUserToGroup { .. } => ("AddUserToGroup", 200),
+            Self::RemoveUserFromGroup { .. } => ("RemoveUserFromGroup", 204),
+            Self::RemoveUserFromAllGroups { .. } => ("RemoveUserFromAllGroups", 204),
+            Self::AddConnectionsToGroups { .. } => ("AddConnectionsToGroups", 200),
+            Self::RemoveConnectionsFromGroups { .. } => ("RemoveConnectionsFromGroups", 200),
+            Self::ListConnectionsInGroup { .. } => ("ListConnectionsInGroup", 200),
+            Self::GrantPermission { .. } => ("GrantPermission", 200),
+            Self::RevokePermission { .. } => ("RevokePermission", 204),
+            Self::CheckPermission { .. } => ("CheckPermission", 200),
+            Self::GenerateClientToken { .. } => ("GenerateClientToken", 200),
+        }
+    }
+}
+
+/// What stands for itself in a path segment, besides letters and digits (RFC 3986, unreserved).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The path of an operation of a hub; in `rest` literals and names take turns, a literal first.
+fn path(hub: &str, rest: &[&str]) -> String {
+    let mut out = format!("/api/hubs/{}", utf8_percent_encode(hub, SEGMENT));
+    for pair in rest.chunks(2) {
+        out.push('/');
+        out.push_str(pair[0]);
+        if let Some(name) = pair.get(1) {
+            out.push('/');
+            out.extend(utf8_percent_encode(name, SEGMENT));
+        }
+    }
+    out
+}
+
+/// Checks the names in the path of an operation: literals and names take turns.
+fn check_names(segments: &[&str]) -> Result<(), NoOperation> {
+    for pair in segments[1..].chunks(2) {
+        match *pair {
+            ["hubs", hub] if !is_hub_name(hub) => {
+                return Err(bad_name("hub", "The hub name is invalid."));
+            }
+            ["groups", group] if !is_group_name(group) => {
+                return Err(bad_name("group", "The group name is invalid."));
+            }
+            ["permissions", permission] if !PERMISSIONS.contains(&permission) => {
+                return Err(bad_name("permission", "The permission is invalid."));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Names of the permissions that REST grants.
+pub const PERMISSIONS: [&str; 2] = ["sendToGroup", "joinLeaveGroup"];
+
+fn bad_name(target: &str, message: &str) -> NoOperation {
+    NoOperation::BadName(ErrorDetail::bad_request(target, message))
 }
 
 /// Error body of the contract.
@@ -96,14 +341,275 @@ pub struct ErrorDetail {
     pub details: Vec<ErrorDetail>,
 }
 
+impl ErrorDetail {
+    /// An error of status 400. `target` is the parameter at fault, or `Request`.
+    #[must_use]
+    pub fn bad_request(target: &str, message: &str) -> Self {
+        Self {
+            code: "Error.BadRequest".to_owned(),
+            message: message.to_owned(),
+            target: target.to_owned(),
+            details: Vec::new(),
+        }
+    }
+}
+
 /// Whether a hub name is acceptable: a letter, then up to 127 of letters, digits, ``_`,.[]``.
 #[must_use]
-pub fn is_hub_name(_name: &str) -> bool {
-    unimplemented!()
+pub fn is_hub_name(name: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || "_`,.[]".contains(c);
+    name.len() <= 128
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(is_inner)
 }
 
 /// Whether a group name is acceptable: 1 to 1,024 characters, not all white space.
 #[must_use]
-pub fn is_group_name(_name: &str) -> bool {
-    unimplemented!()
+pub fn is_group_name(name: &str) -> bool {
+    name.chars().count() <= 1_024 && !name.trim().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The 25 operations of the contract with these names, and how they stand in its table.
+    fn table(hub: &str, g: &str, c: &str, u: &str) -> Vec<(Operation, &'static str, String, u16)> {
+        use Operation as O;
+        let [hub, group, connection_id, user_id] = [hub, g, c, u].map(str::to_owned);
+        let permission = || "sendToGroup".to_owned();
+        let (h, gr, cn, us) =
+            (|| hub.clone(), || group.clone(), || connection_id.clone(), || user_id.clone());
+        let e = |name: &str| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+        let (eh, eg, ec, eu) = (e(&hub), e(&group), e(&connection_id), e(&user_id));
+        let in_hub = |rest: String| format!("/api/hubs/{eh}/{rest}");
+        let in_permission = || in_hub(format!("permissions/sendToGroup/connections/{ec}"));
+        vec![
+            (O::GetServiceStatus, "HEAD", "/api/health".into(), 200),
+            (O::SendToAll { hub: h() }, "POST", in_hub(":send".into()), 202),
+            (
+                O::SendToGroup { hub: h(), group: gr() },
+                "POST",
+                in_hub(format!("groups/{eg}/:send")),
+                202,
+            ),
+            (
+                O::SendToUser { hub: h(), user_id: us() },
+                "POST",
+                in_hub(format!("users/{eu}/:send")),
+                202,
+            ),
+            (
+                O::SendToConnection { hub: h(), connection_id: cn() },
+                "POST",
+                in_hub(format!("connections/{ec}/:send")),
+                202,
+            ),
+            (
+                O::CloseConnection { hub: h(), connection_id: cn() },
+                "DELETE",
+                in_hub(format!("connections/{ec}")),
+                204,
+            ),
+            (O::CloseAllConnections { hub: h() }, "POST", in_hub(":closeConnections".into()), 204),
+            (
+                O::CloseGroupConnections { hub: h(), group: gr() },
+                "POST",
+                in_hub(format!("groups/{eg}/:closeConnections")),
+                204,
+            ),
+            (
+                O::CloseUserConnections { hub: h(), user_id: us() },
+                "POST",
+                in_hub(format!("users/{eu}/:closeConnections")),
+                204,
+            ),
+            (
+                O::ConnectionExists { hub: h(), connection_id: cn() },
+                "HEAD",
+                in_hub(format!("connections/{ec}")),
+                200,
+            ),
+            (O::GroupExists { hub: h(), group: gr() }, "HEAD", in_hub(format!("groups/{eg}")), 200),
+            (O::UserExists { hub: h(), user_id: us() }, "HEAD", in_hub(format!("users/{eu}")), 200),
+            (
+                O::AddConnectionToGroup { hub: h(), group: gr(), connection_id: cn() },
+                "PUT",
+                in_hub(format!("groups/{eg}/connections/{ec}")),
+                200,
+            ),
+            (
+                O::RemoveConnectionFromGroup { hub: h(), group: gr(), connection_id: cn() },
+                "DELETE",
+                in_hub(format!("groups/{eg}/connections/{ec}")),
+                204,
+            ),
+            (
+                O::RemoveConnectionFromAllGroups { hub: h(), connection_id: cn() },
+                "DELETE",
+                in_hub(format!("connections/{ec}/groups")),
+                204,
+            ),
+            (
+                O::AddUserToGroup { hub: h(), user_id: us(), group: gr() },
+                "PUT",
+                in_hub(format!("users/{eu}/groups/{eg}")),
+                200,
+            ),
+            (
+                O::RemoveUserFromGroup { hub: h(), user_id: us(), group: gr() },
+                "DELETE",
+                in_hub(format!("users/{eu}/groups/{eg}")),
+                204,
+            ),
+            (
+                O::RemoveUserFromAllGroups { hub: h(), user_id: us() },
+                "DELETE",
+                in_hub(format!("users/{eu}/groups")),
+                204,
+            ),
+            (O::AddConnectionsToGroups { hub: h() }, "POST", in_hub(":addToGroups".into()), 200),
+            (
+                O::RemoveConnectionsFromGroups { hub: h() },
+                "POST",
+                in_hub(":removeFromGroups".into()),
+                200,
+            ),
+            (
+                O::ListConnectionsInGroup { hub: h(), group: gr() },
+                "GET",
+                in_hub(format!("groups/{eg}/connections")),
+                200,
+            ),
+            (
+                O::GrantPermission { hub: h(), permission: permission(), connection_id: cn() },
+                "PUT",
+                in_permission(),
+                200,
+            ),
+            (
+                O::RevokePermission { hub: h(), permission: permission(), connection_id: cn() },
+                "DELETE",
+                in_permission(),
+                204,
+            ),
+            (
+                O::CheckPermission { hub: h(), permission: permission(), connection_id: cn() },
+                "HEAD",
+                in_permission(),
+                200,
+            ),
+            (O::GenerateClientToken { hub: h() }, "POST", in_hub(":generateToken".into()), 200),
+        ]
+    }
+
+    fn method(name: &str) -> Method {
+        match name {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            _ => Method::Delete,
+        }
+    }
+
+    #[test]
+    fn every_operation_stands_in_the_table_and_routes_back_from_its_own_request() {
+        let rows = table("chat", "a/b c", "id-1", "user@x");
+        assert_eq!(rows.len(), 25);
+        for (operation, method_name, path, status) in rows {
+            assert_eq!(Operation::route(method(method_name), &path).as_ref(), Ok(&operation));
+            let (by, to) = operation.request();
+            assert_eq!(by, method(method_name), "{}", operation.name());
+            assert_eq!(Operation::route(by, &to).as_ref(), Ok(&operation), "{to}");
+            assert_eq!(operation.success_status(), status, "{}", operation.name());
+            assert!(format!("{operation:?}").starts_with(operation.name()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn awkward_names_survive_the_path(
+            group in "[^\\s]\\PC{0,20}|groups|:send|%2F|\\.\\.",
+            connection in "\\PC{1,20}|connections|:send|%",
+            user in "\\PC{1,20}|groups|permissions|/",
+        ) {
+            for (operation, ..) in table("h", &group, &connection, &user) {
+                let (method, path) = operation.request();
+                prop_assert_eq!(Operation::route(method, &path), Ok(operation));
+            }
+        }
+
+        #[test]
+        fn any_path_is_routed_or_refused_without_a_panic(path in "(/(api|hubs|h|groups|\\PC{0,3}|%[0-9a-f]{2}))*") {
+            let _ = Operation::route(Method::Post, &path);
+        }
+    }
+
+    #[test]
+    fn hub_names_have_no_case() {
+        let routed = Operation::route(Method::Post, "/api/hubs/CHAT/:send");
+        assert_eq!(routed, Ok(Operation::SendToAll { hub: "chat".into() }));
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_refused_for_the_right_reason() {
+        for path in [
+            "",
+            "/",
+            "/api",
+            "/api/hubs/h",
+            "/api/hubs//:send",
+            "/api/hubs/h/:send/",
+            "/api/hubs/h/:sing",
+            "/api/hubs/h/groups//:send",
+            "/api/hubs/h/groups/g/users",
+            "/api/hubs/h/users/u/groups/g/x",
+            "api/hubs/h/:send",
+        ] {
+            let routed = Operation::route(Method::Post, path);
+            assert_eq!(routed, Err(NoOperation::NotFound), "{path}");
+        }
+        for (method, path) in [
+            (Method::Get, "/api/health"),
+            (Method::Get, "/api/hubs/h/:send"),
+            (Method::Post, "/api/hubs/h/groups/g"),
+            (Method::Get, "/api/hubs/h/permissions/sendToGroup/connections/c"),
+            (Method::Head, "/api/hubs/h/connections/c/groups"),
+        ] {
+            let routed = Operation::route(method, path);
+            assert_eq!(routed, Err(NoOperation::MethodNotAllowed), "{path}");
+        }
+        for (path, target) in [
+            ("/api/hubs/1h/groups/g", "hub"),
+            ("/api/hubs/a%2Fb/groups/g", "hub"),
+            ("/api/hubs/h/groups/%20", "group"),
+            ("/api/hubs/h/permissions/fly/connections/c", "permission"),
+            ("/api/hubs/h/groups/%ff", "Request"),
+        ] {
+            let Err(NoOperation::BadName(error)) = Operation::route(Method::Head, path) else {
+                panic!("{path} must be a bad name");
+            };
+            assert_eq!((error.code.as_str(), error.target.as_str()), ("Error.BadRequest", target));
+        }
+    }
+
+    #[test]
+    fn names_have_their_limits() {
+        for (name, fits) in [
+            ("a", true),
+            ("A1_`,.[]", true),
+            ("", false),
+            ("1a", false),
+            ("a-b", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_hub_name(name), fits, "{name}");
+        }
+        assert!(is_hub_name(&"h".repeat(128)) && !is_hub_name(&"h".repeat(129)));
+        assert!(is_group_name(&"é".repeat(1_024)) && !is_group_name(&"é".repeat(1_025)));
+        assert!(is_group_name(" g ") && !is_group_name("") && !is_group_name(" \t"));
+    }
 }

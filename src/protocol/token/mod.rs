@@ -3,7 +3,11 @@
 //! Signing and checking take `now`: libraries that read the system's clock by themselves are kept
 //! out of every path a result depends on.
 
-use std::time::Duration;
+mod jwt;
+mod roles;
+
+pub use jwt::{sign, verify};
+pub use roles::{GroupAction, permits};
 
 use crate::secret::Secret;
 
@@ -54,7 +58,9 @@ pub enum TokenError {
     #[error("the access token is not valid yet")]
     NotYetValid,
     /// `aud` is for something else. The text is the service's own (service-side facts, 1.5).
-    #[error("Failed to validate audience. Expected Audiences: <{expected}>. Actual Audiences: <{actual}>")]
+    #[error(
+        "Failed to validate audience. Expected Audiences: <{expected}>. Actual Audiences: <{actual}>"
+    )]
     Audience {
         /// What would have been accepted.
         expected: String,
@@ -63,38 +69,49 @@ pub enum TokenError {
     },
 }
 
-/// Signs claims: header `{"alg":"HS256","typ":"JWT"}`, key = the access key's text in UTF-8.
+/// Audience of a client's token: `{base}/client/hubs/{hub}`, whatever form of URL the client dials
+/// (client-protocols facts, 2.2). `base` is `http(s)://host[:port]`, never ws.
 #[must_use]
-pub fn sign(_claims: &Claims, _key: &Secret) -> Secret {
-    unimplemented!()
+pub fn client_audience(base: &str, hub: &str) -> String {
+    format!("{base}/client/hubs/{hub}")
 }
 
-/// Checks signature, then lifetime with `skew` both ways, then audience, and returns the claims.
-///
-/// `audiences` are the accepted forms; comparison is of the whole string without case. `now` is the
-/// time since the Unix epoch.
-pub fn verify(
-    _token: &str,
-    _keys: &AccessKeys,
-    _audiences: &[String],
-    _now: Duration,
-    _skew: Duration,
-) -> Result<Claims, TokenError> {
-    unimplemented!()
-}
-
-/// What a role string grants (client-protocols facts, 2.3): an action on any group, on one group by
-/// name, or on groups that match a wildcard pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupAction {
-    /// Join and leave.
-    JoinLeave,
-    /// Publish.
-    Send,
-}
-
-/// Whether one of `roles` permits `action` on `group`.
+/// Audiences a REST request accepts: its URL without the query (the prose of the documentation),
+/// with it (what the SDKs sign), and both percent-decoded (service-side facts, 1.6). `base` is
+/// `http(s)://host[:port]`; the first is the one to sign with.
 #[must_use]
-pub fn permits(_roles: &[String], _action: GroupAction, _group: &str) -> bool {
-    unimplemented!()
+pub fn rest_audiences(base: &str, path_and_query: &str) -> Vec<String> {
+    let path = path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path);
+    let mut accepted: Vec<String> = Vec::with_capacity(4);
+    for form in [path, path_and_query] {
+        let decoded = percent_encoding::percent_decode_str(form).decode_utf8_lossy();
+        for form in [form, &decoded] {
+            let audience = format!("{base}{form}");
+            if !accepted.contains(&audience) {
+                accepted.push(audience);
+            }
+        }
+    }
+    accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_audience_may_carry_the_query_and_be_decoded() {
+        let audiences = rest_audiences("http://h:1", "/api/hubs/h/groups/a%2Fb/:send?filter=x%20y");
+        assert_eq!(
+            audiences,
+            [
+                "http://h:1/api/hubs/h/groups/a%2Fb/:send",
+                "http://h:1/api/hubs/h/groups/a/b/:send",
+                "http://h:1/api/hubs/h/groups/a%2Fb/:send?filter=x%20y",
+                "http://h:1/api/hubs/h/groups/a/b/:send?filter=x y",
+            ]
+        );
+        assert_eq!(rest_audiences("http://h", "/api/health"), ["http://h/api/health"]);
+        assert_eq!(client_audience("http://h:1", "chat"), "http://h:1/client/hubs/chat");
+    }
 }
