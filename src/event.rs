@@ -236,7 +236,7 @@ pub struct ClientEnd {
     pub wish: Wish,
     /// When its misbehaviour began on this connection: the later of opening and the window's start.
     pub behaviour_since_ns: Option<u64>,
-    /// Frames of data received.
+    /// Messages received (acknowledgements and system frames are not messages).
     pub received: u64,
     /// Bytes read after the upgrade, frame headers included.
     pub read_bytes: u64,

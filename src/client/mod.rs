@@ -67,7 +67,11 @@ pub struct ShardCounts {
     pub attempts: Cell<u64>,
     /// Connections open now.
     pub open: Cell<u64>,
-    /// Data frames received.
+    /// Connections opened so far, per population.
+    pub opens: RefCell<Vec<u64>>,
+    /// Clients that were dropped at least once and have been open again so far, per population.
+    pub recovered: RefCell<Vec<u64>>,
+    /// Messages received (acknowledgements and system frames are not messages).
     pub received: Cell<u64>,
     /// Messages published.
     pub published: Cell<u64>,
