@@ -73,6 +73,9 @@ pub enum EngineError {
     /// The target does not offer what the scenario requires.
     #[error("the target does not offer what the scenario requires: {0}")]
     Requirement(String),
+    /// The user stopped it before load began.
+    #[error("interrupted before load began")]
+    Interrupted,
     /// A defect of Squall.
     #[error("internal error: {0}")]
     Internal(String),

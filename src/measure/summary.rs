@@ -59,6 +59,8 @@ pub struct PopulationSummary {
     pub published: u64,
     /// Acknowledgements that failed.
     pub acks_failed: u64,
+    /// Planned messages that were not sent: the client was not connected, or its outbox was full.
+    pub not_sent: u64,
     /// What the clients count while the run goes on.
     pub live: LiveCounts,
 }
@@ -135,6 +137,8 @@ pub struct Summary {
     pub faults_done: BTreeMap<usize, u64>,
     /// Faults that could not be carried out.
     pub faults_failed: BTreeMap<usize, String>,
+    /// Messages that the engine itself sent by REST and the hub did not take.
+    pub rest_failed: u64,
     /// Run time in nanoseconds, from the epoch to the end of gathering.
     pub elapsed_ns: u64,
     /// Connections open at once on the client side, at most.
