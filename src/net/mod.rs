@@ -12,6 +12,6 @@ pub mod stream;
 
 pub use clock::Clock;
 pub use connect::{ConnectError, Connector};
-pub use listen::{Listener, ListenOptions};
+pub use listen::{ListenOptions, Listener};
 pub use pacer::{Due, Pacer};
 pub use stream::Stream;

@@ -5,5 +5,5 @@ pub mod frame;
 pub mod handshake;
 pub mod reader;
 
-pub use frame::{CloseFrame, FrameHeader, Opcode};
-pub use reader::{FrameReader, ReadEvent, Role};
+pub use frame::{CloseFrame, FrameError, FrameHeader, Opcode};
+pub use reader::{FrameReader, Next, ReadEvent, Role};
