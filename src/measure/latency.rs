@@ -102,6 +102,35 @@ pub struct Distribution {
     pub service: Histogram<u64>,
 }
 
+impl Distribution {
+    /// A distribution without samples. One takes about 380 KB.
+    #[must_use]
+    pub fn new() -> Self {
+        let Ok(empty) = Histogram::new_with_bounds(LOWEST_US, HIGHEST_US, DIGITS) else {
+            unreachable!("the bounds are constants that a histogram takes")
+        };
+        Self { response: empty.clone(), service: empty }
+    }
+
+    /// Adds another distribution, exactly.
+    pub fn merge(&mut self, other: &Self) {
+        self.response += &other.response;
+        self.service += &other.service;
+    }
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whole microseconds of a latency, rounded up, within the bounds of a histogram.
+fn microseconds(latency: Duration) -> u64 {
+    let whole = latency.as_nanos().div_ceil(1_000);
+    u64::try_from(whole).unwrap_or(HIGHEST_US).clamp(LOWEST_US, HIGHEST_US)
+}
+
 /// Histograms per series; one set per thread, merged exactly.
 #[derive(Clone, Debug, Default)]
 pub struct LatencySet {
@@ -109,14 +138,26 @@ pub struct LatencySet {
 }
 
 impl LatencySet {
-    /// Records one latency in both views, at microsecond resolution (rounded up, at least 1 µs).
-    pub fn record(&mut self, _key: LatencyKey, _response: Duration, _service: Duration) {
-        unimplemented!()
+    /// Records one latency in both views, at microsecond resolution (rounded up, at least 1 µs, at
+    /// most [`HIGHEST_US`]). [`LatencyKind::SendLag`] has no service view.
+    pub fn record(&mut self, key: LatencyKey, response: Duration, service: Duration) {
+        let distribution = self.series.entry(key).or_default();
+        distribution.response.saturating_record(microseconds(response));
+        if key.kind != LatencyKind::SendLag {
+            distribution.service.saturating_record(microseconds(service));
+        }
     }
 
     /// Adds another set, exactly.
-    pub fn merge(&mut self, _other: &Self) {
-        unimplemented!()
+    pub fn merge(&mut self, other: &Self) {
+        for (key, distribution) in &other.series {
+            match self.series.get_mut(key) {
+                Some(own) => own.merge(distribution),
+                None => {
+                    self.series.insert(*key, distribution.clone());
+                }
+            }
+        }
     }
 
     /// All series in key order.
@@ -128,9 +169,97 @@ impl LatencySet {
     #[must_use]
     pub fn sum(
         &self,
-        _kind: LatencyKind,
-        _select: impl Fn(&LatencyKey) -> bool,
+        kind: LatencyKind,
+        select: impl Fn(&LatencyKey) -> bool,
     ) -> Option<Distribution> {
-        unimplemented!()
+        let mut selected =
+            self.series.iter().filter(|(key, _)| key.kind == kind && select(key)).map(|(_, d)| d);
+        let mut sum = selected.next()?.clone();
+        selected.for_each(|distribution| sum.merge(distribution));
+        Some(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(kind: LatencyKind, population: u16) -> LatencyKey {
+        LatencyKey { kind, population: Some(population), stage: Stage::Before }
+    }
+
+    #[test]
+    fn latencies_are_rounded_up_to_microseconds_and_kept_within_an_hour() {
+        let mut set = LatencySet::default();
+        for (response, service) in [
+            (Duration::ZERO, Duration::from_nanos(1)),
+            (Duration::from_nanos(1_001), Duration::from_micros(2)),
+            (Duration::from_secs(7_200), Duration::MAX),
+        ] {
+            set.record(key(LatencyKind::Message, 0), response, service);
+        }
+        let sum = set.sum(LatencyKind::Message, |_| true).unwrap();
+        for view in [&sum.response, &sum.service] {
+            assert_eq!(view.len(), 3);
+            assert_eq!(view.min(), 1);
+            assert_eq!(view.value_at_quantile(0.5), 2);
+            assert!(view.equivalent(view.max(), HIGHEST_US));
+        }
+    }
+
+    #[test]
+    fn send_lag_has_no_service_view() {
+        let mut set = LatencySet::default();
+        set.record(key(LatencyKind::SendLag, 0), Duration::from_secs(1), Duration::from_secs(1));
+        let sum = set.sum(LatencyKind::SendLag, |_| true).unwrap();
+        assert_eq!((sum.response.len(), sum.service.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_sum_takes_what_is_selected_and_nothing_else() {
+        let mut set = LatencySet::default();
+        for population in 0..3 {
+            let one = Duration::from_millis(1);
+            set.record(key(LatencyKind::Message, population), one, one);
+            set.record(key(LatencyKind::Connect, population), one, one);
+        }
+        let some = set.sum(LatencyKind::Message, |key| key.population != Some(1)).unwrap();
+        assert_eq!((some.response.len(), some.service.len()), (2, 2));
+        assert!(set.sum(LatencyKind::Message, |_| false).is_none());
+        assert!(set.sum(LatencyKind::Rest, |_| true).is_none());
+    }
+
+    fn samples() -> impl Strategy<Value = Vec<(bool, u16, u64, u64)>> {
+        let nanos = || prop_oneof![0_u64..10_000, 0_u64..10_000_000_000, any::<u64>()];
+        proptest::collection::vec((any::<bool>(), 0_u16..2, nanos(), nanos()), 0..20)
+    }
+
+    fn set_of(samples: &[(bool, u16, u64, u64)]) -> LatencySet {
+        let mut set = LatencySet::default();
+        for &(connect, population, response, service) in samples {
+            let kind = if connect { LatencyKind::Connect } else { LatencyKind::Message };
+            let (response, service) =
+                (Duration::from_nanos(response), Duration::from_nanos(service));
+            set.record(key(kind, population), response, service);
+        }
+        set
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+        #[test]
+        fn merged_sets_are_what_one_set_would_have_recorded(one in samples(), two in samples()) {
+            let mut merged = set_of(&one);
+            merged.merge(&set_of(&two));
+            let whole = set_of(&[one, two].concat());
+            let flat = |set: &LatencySet| -> Vec<_> {
+                set.iter().map(|(key, d)| (*key, d.response.clone(), d.service.clone())).collect()
+            };
+            prop_assert_eq!(flat(&merged), flat(&whole));
+        }
     }
 }

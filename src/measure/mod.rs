@@ -5,10 +5,9 @@
 
 pub mod delivery;
 pub mod latency;
+mod recovery;
 pub mod summary;
 
 pub use delivery::{DeliveryTracker, StreamBook};
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
-pub use summary::{
-    CloseKey, CloseTally, GeneratorHealth, LiveCounts, PopulationSummary, Summary,
-};
+pub use summary::{CloseKey, CloseTally, GeneratorHealth, LiveCounts, PopulationSummary, Summary};

@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use hdrhistogram::Histogram;
 
 use super::LatencySet;
-use crate::event::{ClientObservation, DeliveryTally, Event, LedgerRow, Warning};
+use super::recovery::{Client, Outcome};
+use crate::event::{
+    ClientObservation, CloseFirst, DeliveryTally, Event, EventKind, HubSide, LedgerRow, Warning,
+    Wish,
+};
 use crate::protocol::CloseCategory;
-use crate::protocol::control::{Counters, HubWire};
+use crate::protocol::control::{Counters, HubEnd, HubWire};
 
 /// What rows are counted by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,13 +53,13 @@ pub struct PopulationSummary {
     pub recovered: u64,
     /// Clients that were dropped at least once.
     pub dropped: u64,
-    /// Attempts made after a drop, before being open again.
+    /// Attempts made after a drop, before being open again; the one that opened is the last of them.
     pub recovery_attempts: u64,
     /// Rows per category. A row whose hub side is not observed counts nowhere here.
     pub categories: BTreeMap<CloseCategory, u64>,
     /// Delivery over all its connections.
     pub delivery: DeliveryTally,
-    /// Messages published.
+    /// Messages published by its clients over their websockets, as their rows tell.
     pub published: u64,
     /// Acknowledgements that failed.
     pub acks_failed: u64,
@@ -97,6 +101,16 @@ pub struct Extent {
     pub min: i64,
     /// The greatest.
     pub max: i64,
+}
+
+impl Extent {
+    /// Takes a value in.
+    pub fn take(&mut self, value: i64) {
+        let is_first = self.count == 0;
+        self.min = if is_first { value } else { self.min.min(value) };
+        self.max = if is_first { value } else { self.max.max(value) };
+        self.count += 1;
+    }
 }
 
 /// How the generator itself fared.
@@ -143,22 +157,170 @@ pub struct Summary {
     pub elapsed_ns: u64,
     /// Connections open at once on the client side, at most.
     pub open_peak: u64,
+    /// Per population and client: what its rows mean for its recovery. Only [`Summary::add_row`]
+    /// writes it.
+    pub(crate) recoveries: Recoveries,
 }
+
+/// Recovery of every client, by population and index.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recoveries(Vec<Vec<Client>>);
 
 impl Summary {
     /// An empty summary for populations of these names and sizes, in plan order.
     #[must_use]
-    pub fn new(_populations: &[(String, u64)]) -> Self {
-        unimplemented!()
+    pub fn new(populations: &[(String, u64)]) -> Self {
+        let of = |(name, clients): &(String, u64)| PopulationSummary {
+            name: name.clone(),
+            clients: *clients,
+            ..PopulationSummary::default()
+        };
+        Self {
+            populations: populations.iter().map(of).collect(),
+            recoveries: Recoveries(vec![Vec::new(); populations.len()]),
+            ..Self::default()
+        }
     }
 
     /// Takes an event in. Rows, faults and warnings count; everything else is ignored.
-    pub fn take(&mut self, _event: &Event) {
-        unimplemented!()
+    pub fn take(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::AttemptEnded(row) => self.add_row(row),
+            EventKind::FaultDone { index, error: None, .. } => {
+                self.faults_done.insert(*index, event.at_ns);
+            }
+            EventKind::FaultDone { index, error: Some(error), .. } => {
+                self.faults_failed.insert(*index, error.clone());
+            }
+            EventKind::Warning(warning) => {
+                self.health.warnings.insert(warning.clone());
+            }
+            EventKind::RunStarted(_)
+            | EventKind::PhaseChanged { .. }
+            | EventKind::Progress(_)
+            | EventKind::RunEnded { .. } => {}
+        }
     }
 
-    /// Adds one row.
-    pub fn add_row(&mut self, _row: &LedgerRow) {
-        unimplemented!()
+    /// Adds one row. Rows may come in any order; a row of a population that the plan has not is
+    /// ignored.
+    pub fn add_row(&mut self, row: &LedgerRow) {
+        let known = |population: &PopulationSummary| population.name == row.attempt.population;
+        let Some(at) = self.populations.iter().position(known) else { return };
+        let Ok(number) = u16::try_from(at) else { return };
+        let population = &mut self.populations[at];
+        let opened = row.client.opened_ns.is_some();
+        population.attempts += 1;
+        population.opens += u64::from(opened);
+        population.refusals += u64::from(!opened);
+        population.delivery.add(&row.client.delivery);
+        population.published += row.client.sent;
+        if let Some(category) = row.category() {
+            *population.categories.entry(category).or_default() += 1;
+        }
+        self.rows_observed += u64::from(row.hub != HubSide::NotObserved);
+        self.add_close(number, row);
+        if let HubSide::Ended(end) = &row.hub {
+            self.add_windows(number, row, end);
+        }
+        self.add_recovery(at, row);
+    }
+
+    fn add_close(&mut self, population: u16, row: &LedgerRow) {
+        let (wire, life) = match &row.hub {
+            HubSide::Ended(end) => (Some(end.wire.clone()), Some((end.opened_ns, end.decided_ns))),
+            _ => (None, row.client.opened_ns.map(|opened| (opened, row.client.ended_ns))),
+        };
+        let category = row.category();
+        let observation = row.client.observation.clone();
+        let key = CloseKey { population, category, wire, observation };
+        let tally = self.closes.entry(key).or_default();
+        tally.count += 1;
+        if let Some((from, to)) = life {
+            tally.life += (to.saturating_sub(from) / 1_000).min(LIFE_MAX_US);
+        }
+    }
+
+    fn add_windows(&mut self, population: u16, row: &LedgerRow, end: &HubEnd) {
+        let category = end.category;
+        let queued = i64::try_from(end.queue_bytes).unwrap_or(i64::MAX);
+        self.queue_at_close.entry((population, category)).or_default().take(queued);
+        if !category.is_drop() {
+            return;
+        }
+        let latest_fault = self.faults_done.values().filter(|&&at| at <= end.decided_ns).max();
+        for (since, from) in [
+            (Since::LastLife, Some(end.last_life_ns)),
+            (Since::Open, Some(end.opened_ns)),
+            (Since::Behaviour, row.client.behaviour_since_ns),
+            (Since::Fault, latest_fault.copied()),
+        ] {
+            let window = from.and_then(|from| end.decided_ns.checked_signed_diff(from));
+            if let Some(window) = window {
+                self.windows.entry((population, category, since)).or_default().take(window);
+            }
+        }
+    }
+
+    fn add_recovery(&mut self, at: usize, row: &LedgerRow) {
+        let population = &mut self.populations[at];
+        let index = row.attempt.index as usize;
+        if u64::from(row.attempt.index) >= population.clients {
+            return;
+        }
+        let Some(clients) = self.recoveries.0.get_mut(at) else { return };
+        if clients.len() <= index {
+            clients.resize_with(index + 1, Client::default);
+        }
+        let client = &mut clients[index];
+        let before = client.share();
+        client.take(row.attempt.attempt, outcome(row));
+        let after = client.share();
+        let replace = |sum: &mut u64, old: u64, new: u64| *sum = *sum - old + new;
+        replace(&mut population.dropped, before.dropped.into(), after.dropped.into());
+        replace(&mut population.recovered, before.recovered.into(), after.recovered.into());
+        replace(
+            &mut population.recovery_attempts,
+            before.recovery_attempts.into(),
+            after.recovery_attempts.into(),
+        );
     }
 }
+
+/// Longest life that is told apart, in microseconds: 36,000 years.
+const LIFE_MAX_US: u64 = 1 << 60;
+
+/// Significant decimal digits of a life.
+const LIFE_DIGITS: u8 = 2;
+
+impl Default for CloseTally {
+    fn default() -> Self {
+        let Ok(life) = Histogram::new(LIFE_DIGITS) else {
+            unreachable!("a histogram takes two digits")
+        };
+        Self { count: 0, life }
+    }
+}
+
+/// What a row means for its client's recovery. It was dropped when the hub says so, and also when an
+/// open connection ended from outside while the client wished to stay, whatever the hub calls it.
+fn outcome(row: &LedgerRow) -> Outcome {
+    let dropped_by_hub = matches!(&row.hub, HubSide::Ended(end) if end.category.is_drop());
+    let ended_from_outside = matches!(
+        row.client.observation,
+        ClientObservation::CloseFrame { first: CloseFirst::Hub, .. }
+            | ClientObservation::Eof
+            | ClientObservation::Reset
+            | ClientObservation::ProtocolError { .. }
+    );
+    let against_its_wish = ended_from_outside && row.client.wish == Wish::Stay;
+    match row.client.opened_ns {
+        None => Outcome::NotOpened,
+        Some(_) if dropped_by_hub || against_its_wish => Outcome::Dropped,
+        Some(_) => Outcome::Kept,
+    }
+}
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;
