@@ -50,10 +50,7 @@ impl Redactor {
     /// left out: replacing them would shred ordinary words and hide nothing.
     #[must_use]
     pub fn new(known: Vec<Secret>) -> Self {
-        let known = known
-            .into_iter()
-            .filter(|secret| secret.expose().len() >= 4)
-            .collect();
+        let known = known.into_iter().filter(|secret| secret.expose().len() >= 4).collect();
         Self { known }
     }
 
@@ -64,12 +61,7 @@ impl Redactor {
         for secret in &self.known {
             out = out.replace(secret.expose(), MASK);
         }
-        for marker in [
-            "AccessKey=",
-            "access_token=",
-            "Bearer ",
-            "awps_reconnection_token=",
-        ] {
+        for marker in ["AccessKey=", "access_token=", "Bearer ", "awps_reconnection_token="] {
             out = mask_after(&out, marker);
         }
         mask_json_web_tokens(&out)
@@ -103,16 +95,10 @@ fn mask_json_web_tokens(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("eyJ") {
-        let length = rest[start..]
-            .find(|c| !is_token_char(c))
-            .unwrap_or(rest.len() - start);
+        let length = rest[start..].find(|c| !is_token_char(c)).unwrap_or(rest.len() - start);
         let word = &rest[start..start + length];
         out.push_str(&rest[..start]);
-        out.push_str(if word.matches('.').count() == 2 {
-            MASK
-        } else {
-            word
-        });
+        out.push_str(if word.matches('.').count() == 2 { MASK } else { word });
         rest = &rest[start + length..];
     }
     out.push_str(rest);

@@ -12,46 +12,14 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("protocol", &["secret"]),
     ("event", &["secret", "protocol"]),
     ("measure", &["secret", "protocol", "event"]),
-    (
-        "scenario",
-        &["secret", "protocol", "event", "measure", "pace"],
-    ),
-    (
-        "pace",
-        &["secret", "protocol", "event", "measure", "scenario"],
-    ),
-    (
-        "predict",
-        &["secret", "protocol", "event", "measure", "scenario", "pace"],
-    ),
-    (
-        "verdict",
-        &[
-            "secret", "protocol", "event", "measure", "scenario", "pace", "predict",
-        ],
-    ),
-    (
-        "net",
-        &["secret", "protocol", "event", "measure", "scenario", "pace"],
-    ),
-    (
-        "ws",
-        &[
-            "secret", "protocol", "event", "measure", "scenario", "pace", "net",
-        ],
-    ),
-    (
-        "hub",
-        &[
-            "secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws",
-        ],
-    ),
-    (
-        "client",
-        &[
-            "secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws",
-        ],
-    ),
+    ("scenario", &["secret", "protocol", "event", "measure", "pace"]),
+    ("pace", &["secret", "protocol", "event", "measure", "scenario"]),
+    ("predict", &["secret", "protocol", "event", "measure", "scenario", "pace"]),
+    ("verdict", &["secret", "protocol", "event", "measure", "scenario", "pace", "predict"]),
+    ("net", &["secret", "protocol", "event", "measure", "scenario", "pace"]),
+    ("ws", &["secret", "protocol", "event", "measure", "scenario", "pace", "net"]),
+    ("hub", &["secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws"]),
+    ("client", &["secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws"]),
     (
         "engine",
         &[
@@ -61,9 +29,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ),
     (
         "report",
-        &[
-            "secret", "protocol", "event", "measure", "scenario", "pace", "predict", "verdict",
-        ],
+        &["secret", "protocol", "event", "measure", "scenario", "pace", "predict", "verdict"],
     ),
     (
         "cli",
@@ -75,50 +41,25 @@ const LAYERS: [(&str, &[&str]); 15] = [
 ];
 
 /// Layers 0 and 1 know nothing of tokio, sockets or files.
-const WITHOUT_IO: [&str; 8] = [
-    "secret", "protocol", "event", "measure", "scenario", "pace", "predict", "verdict",
-];
+const WITHOUT_IO: [&str; 8] =
+    ["secret", "protocol", "event", "measure", "scenario", "pace", "predict", "verdict"];
 
 /// Text that may not stand in the sources, where it may after all, and what to use instead.
 const BANNED: [(&str, &[&str], &str); 17] = [
-    (
-        "SystemTime",
-        &["net/clock.rs"],
-        "wall time comes from net::Clock",
-    ),
+    ("SystemTime", &["net/clock.rs"], "wall time comes from net::Clock"),
     ("std::time::Instant", &[], "use tokio::time::Instant"),
     ("rand::rng(", &[], "randomness comes from pace::stream"),
     ("thread_rng", &[], "randomness comes from pace::stream"),
     ("SysRng", &[], "randomness comes from pace::stream"),
     ("Uuid::new_v4", &[], "ids come from pace::stream"),
-    (
-        "HashMap",
-        &[],
-        "use BTreeMap or a sorted Vec: hash order must not reach a result",
-    ),
-    (
-        "HashSet",
-        &[],
-        "use BTreeSet: hash order must not reach a result",
-    ),
+    ("HashMap", &[], "use BTreeMap or a sorted Vec: hash order must not reach a result"),
+    ("HashSet", &[], "use BTreeSet: hash order must not reach a result"),
     ("futures::select!", &[], "use tokio::select! with biased"),
-    (
-        "spawn_blocking",
-        &["cli/", "report/"],
-        "foreign threads wake tasks out of order",
-    ),
-    (
-        "tokio::fs",
-        &["cli/", "report/"],
-        "foreign threads wake tasks out of order",
-    ),
+    ("spawn_blocking", &["cli/", "report/"], "foreign threads wake tasks out of order"),
+    ("tokio::fs", &["cli/", "report/"], "foreign threads wake tasks out of order"),
     ("static mut", &[], "worlds share nothing"),
     ("unbounded_channel", &[], "every queue is bounded"),
-    (
-        "thread::sleep",
-        &[],
-        "waits are on tokio's clock and interruptible",
-    ),
+    ("thread::sleep", &[], "waits are on tokio's clock and interruptible"),
     ("todo!(", &[], "finish it"),
     ("unimplemented!(", &[], "finish it"),
     ("dbg!(", &[], "remove it"),
@@ -160,16 +101,8 @@ fn sources() -> Vec<SourceFile> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let below = path
-                    .strip_prefix(&root)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .replace('\\', "/");
-                files.push(SourceFile {
-                    path: below,
-                    text: fs::read_to_string(&path).unwrap(),
-                });
+                let below = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+                files.push(SourceFile { path: below, text: fs::read_to_string(&path).unwrap() });
             }
         }
     }
@@ -188,10 +121,7 @@ fn imports(line: &str) -> Vec<&str> {
             None => rest,
         };
         for name in names.split(',') {
-            let word = name
-                .trim()
-                .split(|c: char| !c.is_alphanumeric() && c != '_')
-                .next();
+            let word = name.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next();
             found.extend(word.filter(|word| LAYERS.iter().any(|(module, _)| module == word)));
         }
     }
@@ -206,23 +136,14 @@ fn layers_point_downwards_only() {
         if matches!(module, "lib" | "main") {
             continue;
         }
-        let allowed = LAYERS
-            .iter()
-            .find(|(name, _)| *name == module)
-            .map(|(_, allowed)| allowed);
+        let allowed = LAYERS.iter().find(|(name, _)| *name == module).map(|(_, allowed)| allowed);
         let Some(allowed) = allowed else {
-            broken.push(format!(
-                "src/{}: module {module} has no layer; add it here",
-                file.path
-            ));
+            broken.push(format!("src/{}: module {module} has no layer; add it here", file.path));
             continue;
         };
         for (number, line) in file.code() {
             if line.trim_end() == "use crate::{" {
-                broken.push(format!(
-                    "src/{}:{number}: import one module a line",
-                    file.path
-                ));
+                broken.push(format!("src/{}:{number}: import one module a line", file.path));
             }
             for import in imports(line) {
                 if import != module && !allowed.contains(&import) {
@@ -240,24 +161,11 @@ fn layers_point_downwards_only() {
 #[test]
 fn words_and_meaning_do_no_io() {
     let mut broken = Vec::new();
-    for file in sources()
-        .iter()
-        .filter(|file| WITHOUT_IO.contains(&file.module()))
-    {
+    for file in sources().iter().filter(|file| WITHOUT_IO.contains(&file.module())) {
         for (number, line) in file.code() {
-            for word in [
-                "tokio::",
-                "std::fs",
-                "std::net::Tcp",
-                "hyper::",
-                "std::env",
-                "socket2",
-            ] {
+            for word in ["tokio::", "std::fs", "std::net::Tcp", "hyper::", "std::env", "socket2"] {
                 if line.contains(word) {
-                    broken.push(format!(
-                        "src/{}:{number}: {word} in a layer without I/O",
-                        file.path
-                    ));
+                    broken.push(format!("src/{}:{number}: {word} in a layer without I/O", file.path));
                 }
             }
         }
@@ -287,14 +195,9 @@ fn every_select_is_biased() {
     for file in sources() {
         let lines: Vec<_> = file.code().collect();
         for (index, (number, line)) in lines.iter().enumerate() {
-            let biased = lines
-                .get(index + 1)
-                .is_some_and(|(_, next)| next.trim() == "biased;");
+            let biased = lines.get(index + 1).is_some_and(|(_, next)| next.trim() == "biased;");
             if line.contains("select! {") && !biased {
-                broken.push(format!(
-                    "src/{}:{number}: select! without biased;",
-                    file.path
-                ));
+                broken.push(format!("src/{}:{number}: select! without biased;", file.path));
             }
         }
     }
@@ -307,10 +210,7 @@ fn files_stay_small_and_lines_short() {
     for file in sources() {
         let count = file.text.lines().count();
         if count > FILE_LINES_MAX {
-            broken.push(format!(
-                "src/{}: {count} lines; split it by subject",
-                file.path
-            ));
+            broken.push(format!("src/{}: {count} lines; split it by subject", file.path));
         }
         for (index, line) in file.text.lines().enumerate() {
             if line.chars().count() > 100 {
@@ -331,8 +231,5 @@ fn the_checks_see_what_they_look_for() {
         text: "use crate::client; // why\n// crate::engine\n#[cfg(test)]\nuse crate::cli;".into(),
     };
     assert_eq!(file.module(), "hub");
-    assert_eq!(
-        file.code().collect::<Vec<_>>(),
-        [(1, "use crate::client; ")]
-    );
+    assert_eq!(file.code().collect::<Vec<_>>(), [(1, "use crate::client; ")]);
 }

@@ -57,9 +57,7 @@ fn tampering_relay(hub: SocketAddr, mutation: Mutation) -> SocketAddr {
     let seen = Arc::new(AtomicU64::new(0));
     thread::spawn(move || {
         for near in listener.incoming() {
-            let (Ok(near), Ok(far)) = (near, TcpStream::connect(hub)) else {
-                return;
-            };
+            let (Ok(near), Ok(far)) = (near, TcpStream::connect(hub)) else { return };
             let (near_in, far_out) = (near.try_clone().unwrap(), far.try_clone().unwrap());
             let seen = Arc::clone(&seen);
             thread::spawn(move || copy(near_in, far_out));
@@ -87,10 +85,7 @@ fn tamper(mut from: TcpStream, mut to: TcpStream, mutation: Mutation, seen: &Ato
         }
         bytes.extend_from_slice(&buffer[..count]);
         if !upgraded {
-            let head_end = bytes
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-                .map(|at| at + 4);
+            let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
             let is_upgrade = bytes.starts_with(b"HTTP/1.1 101");
             let pass = match head_end {
                 Some(end) if is_upgrade => end,
@@ -98,18 +93,13 @@ fn tamper(mut from: TcpStream, mut to: TcpStream, mutation: Mutation, seen: &Ato
                 _ => bytes.len(),
             };
             upgraded = is_upgrade;
-            if to
-                .write_all(&bytes.drain(..pass).collect::<Vec<_>>())
-                .is_err()
-            {
+            if to.write_all(&bytes.drain(..pass).collect::<Vec<_>>()).is_err() {
                 break;
             }
         }
         while upgraded && let Some(length) = frame_length(&bytes) {
             let frame: Vec<u8> = bytes.drain(..length).collect();
-            let is_message = frame
-                .windows(16)
-                .any(|part| part == b"\"type\":\"message\"");
+            let is_message = frame.windows(16).any(|part| part == b"\"type\":\"message\"");
             let chosen = is_message
                 && mutation != Mutation::None
                 && (seen.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(EVERY);
@@ -150,11 +140,7 @@ fn frame_length(bytes: &[u8]) -> Option<usize> {
 fn red_checks(mutation: Mutation) -> Vec<String> {
     let hub = Hub::start(&["--profile", "ci"]);
     let relay = tampering_relay(hub.address(), mutation);
-    let run = run_scenario(
-        "mutant",
-        SCENARIO,
-        &["--target", &hub.connection_string_at(relay)],
-    );
+    let run = run_scenario("mutant", SCENARIO, &["--target", &hub.connection_string_at(relay)]);
     run.failed_checks()
 }
 
@@ -170,16 +156,10 @@ fn a_lost_delivery_turns_the_loss_check_red() {
 
 #[test]
 fn a_doubled_delivery_turns_the_duplicate_check_red() {
-    assert_eq!(
-        red_checks(Mutation::Double),
-        ["expect.members.delivery.duplicated"]
-    );
+    assert_eq!(red_checks(Mutation::Double), ["expect.members.delivery.duplicated"]);
 }
 
 #[test]
 fn swapped_deliveries_turn_the_order_check_red() {
-    assert_eq!(
-        red_checks(Mutation::Swap),
-        ["expect.members.delivery.out_of_order"]
-    );
+    assert_eq!(red_checks(Mutation::Swap), ["expect.members.delivery.out_of_order"]);
 }

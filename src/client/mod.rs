@@ -123,11 +123,7 @@ impl VirtualClient {
     /// A client that has not begun.
     #[must_use]
     pub fn new(shard: Rc<Shard>, population: u16, index: u32) -> Rc<Self> {
-        Rc::new(Self {
-            shard,
-            population,
-            index,
-        })
+        Rc::new(Self { shard, population, index })
     }
 
     /// Lives the client's life: attempts, sessions, reconnects, until it is done for good. `planned`
@@ -183,12 +179,6 @@ impl VirtualClient {
 /// Claims of a client's token: user id, the roles its groups and traffic need, audience, lifetime.
 /// Simple clients get their groups by the token, JSON clients join by frames.
 #[must_use]
-pub fn claims(
-    _plan: &Plan,
-    _population: u16,
-    _index: u32,
-    _audience: String,
-    _now_s: u64,
-) -> Claims {
+pub fn claims(_plan: &Plan, _population: u16, _index: u32, _audience: String, _now_s: u64) -> Claims {
     unimplemented!()
 }

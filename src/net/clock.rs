@@ -15,24 +15,16 @@ pub struct Clock {
 impl Clock {
     /// A clock set from the system's, once. (A system clock before 1970 counts as 1970.)
     #[must_use]
-    #[expect(
-        clippy::disallowed_types,
-        reason = "the one place where wall time is read"
-    )]
+    #[expect(clippy::disallowed_types, reason = "the one place where wall time is read")]
     pub fn system() -> Self {
-        let since = std::time::SystemTime::UNIX_EPOCH
-            .elapsed()
-            .unwrap_or_default();
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         Self::fixed(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX / 2))
     }
 
     /// A clock that shows `unix_ns` now. (The virtual world's plan fixes it.)
     #[must_use]
     pub fn fixed(epoch_unix_ns: u64) -> Self {
-        Self {
-            epoch_unix_ns,
-            start: Instant::now(),
-        }
+        Self { epoch_unix_ns, start: Instant::now() }
     }
 
     /// Nanoseconds since the Unix epoch, now.
@@ -91,10 +83,6 @@ mod tests {
         let clock = Clock::system();
         let then = clock.now_ns();
         assert!(then > 1_600_000_000_000_000_000, "after 2020: {then}");
-        assert_eq!(
-            clock.now_ns(),
-            then,
-            "tokio's clock stands still, so does this one"
-        );
+        assert_eq!(clock.now_ns(), then, "tokio's clock stands still, so does this one");
     }
 }

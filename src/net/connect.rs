@@ -29,17 +29,11 @@ pub struct ConnectError {
 
 impl ConnectError {
     fn tls(detail: String) -> Self {
-        Self {
-            failure: ConnectFailure::Tls,
-            detail,
-        }
+        Self { failure: ConnectFailure::Tls, detail }
     }
 
     fn other(detail: String) -> Self {
-        Self {
-            failure: ConnectFailure::Other,
-            detail,
-        }
+        Self { failure: ConnectFailure::Other, detail }
     }
 }
 
@@ -67,11 +61,7 @@ impl Connector {
             Scheme::Http => None,
             Scheme::Https => Some(Tls::new(&endpoint.host, ca_file)?),
         };
-        Ok(Self {
-            endpoint,
-            addresses: addresses.into(),
-            tls,
-        })
+        Ok(Self { endpoint, addresses: addresses.into(), tls })
     }
 
     /// The endpoint it dials.
@@ -115,10 +105,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     if host.eq_ignore_ascii_case("localhost") {
-        let both = [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ];
+        let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         return Ok(both.map(|address| SocketAddr::new(address, port)).to_vec());
     }
     let unknown = |why: &str| {
@@ -127,23 +114,13 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
              network's name service"
         ))
     };
-    let found = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|e| unknown(&e.to_string()))?;
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|e| unknown(&e.to_string()))?;
     let addresses: Vec<_> = found.collect();
-    if addresses.is_empty() {
-        Err(unknown("it has no address"))
-    } else {
-        Ok(addresses)
-    }
+    if addresses.is_empty() { Err(unknown("it has no address")) } else { Ok(addresses) }
 }
 
 async fn connect_tcp(address: SocketAddr, buffers: SocketBuffers) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     set_buffers(SockRef::from(&socket), buffers)?;
     socket.set_nodelay(true)?;
     socket.connect(address).await
@@ -160,29 +137,22 @@ fn connect_error(address: SocketAddr, error: &io::Error) -> ConnectError {
             ConnectFailure::PortsExhausted,
             "; widen net.ipv4.ip_local_port_range or lower the count of clients",
         ),
-        Some(Errno::CONNREFUSED) => (
-            ConnectFailure::ConnectionRefused,
-            "; is the hub running, and on this port?",
-        ),
+        Some(Errno::CONNREFUSED) => {
+            (ConnectFailure::ConnectionRefused, "; is the hub running, and on this port?")
+        }
         Some(Errno::CONNRESET) => (ConnectFailure::Reset, ""),
-        Some(Errno::TIMEDOUT) => (
-            ConnectFailure::TimedOut,
-            "; check the address and any firewall between",
-        ),
+        Some(Errno::TIMEDOUT) => {
+            (ConnectFailure::TimedOut, "; check the address and any firewall between")
+        }
         _ => (ConnectFailure::Other, ""),
     };
-    ConnectError {
-        failure,
-        detail: format!("cannot connect to {address}: {error}{remedy}"),
-    }
+    ConnectError { failure, detail: format!("cannot connect to {address}: {error}{remedy}") }
 }
 
 impl Tls {
     fn new(host: &str, ca_file: Option<&Path>) -> Result<Self, ConnectError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            ConnectError::tls(format!(
-                "`{host}` is not a host name that a certificate can hold"
-            ))
+            ConnectError::tls(format!("`{host}` is not a host name that a certificate can hold"))
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -190,10 +160,7 @@ impl Tls {
             .map_err(|error| ConnectError::tls(format!("cannot set up TLS: {error}")))?
             .with_root_certificates(roots(ca_file)?)
             .with_no_client_auth();
-        Ok(Self {
-            config: Arc::new(config),
-            name,
-        })
+        Ok(Self { config: Arc::new(config), name })
     }
 
     async fn shake_hands(&self, tcp: TcpStream) -> Result<Stream, ConnectError> {
@@ -206,9 +173,7 @@ impl Tls {
 }
 
 fn handshake_error(error: &io::Error) -> ConnectError {
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let remedy = match tls {
         Some(rustls::Error::InvalidCertificate(_)) => {
             "; if the server's certificate is your own, name its authority with --ca-file"
@@ -221,10 +186,7 @@ fn handshake_error(error: &io::Error) -> ConnectError {
         Some(Errno::TIMEDOUT) => ConnectFailure::TimedOut,
         _ => ConnectFailure::Tls,
     };
-    ConnectError {
-        failure,
-        detail: format!("TLS failed: {error}{remedy}"),
-    }
+    ConnectError { failure, detail: format!("TLS failed: {error}{remedy}") }
 }
 
 /// The system's trusted roots, and those of a PEM file.

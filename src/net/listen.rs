@@ -44,11 +44,8 @@ impl Listener {
     /// inside a runtime.
     pub fn bind(options: ListenOptions) -> io::Result<Self> {
         let backlog = system_backlog();
-        let socket = Socket::new(
-            Domain::for_address(options.address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket =
+            Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
         set_buffers(SockRef::from(&socket), options.buffers)?;
@@ -103,8 +100,7 @@ impl Listener {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     if is_exhausted(&error) {
-                        self.paused_until
-                            .set(Some(Instant::now() + EXHAUSTED_PAUSE));
+                        self.paused_until.set(Some(Instant::now() + EXHAUSTED_PAUSE));
                     }
                     return Err(error);
                 }

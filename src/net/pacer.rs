@@ -31,9 +31,7 @@ pub struct Pacer {
 
 impl fmt::Debug for Pacer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pacer")
-            .field("waits", &self.waits())
-            .finish_non_exhaustive()
+        f.debug_struct("Pacer").field("waits", &self.waits()).finish_non_exhaustive()
     }
 }
 
@@ -61,10 +59,7 @@ impl Pacer {
     pub fn until(&self, at: Instant) -> Due {
         let slot = self.shared.queue.borrow_mut().add(at);
         self.shared.note_earliest(at);
-        Due {
-            shared: Rc::clone(&self.shared),
-            slot,
-        }
+        Due { shared: Rc::clone(&self.shared), slot }
     }
 
     /// Waits that are held, ready or not.
@@ -135,14 +130,7 @@ struct Queue {
 impl Queue {
     fn add(&mut self, at: Instant) -> u32 {
         let order = self.next_order();
-        let wait = Slot {
-            at,
-            order,
-            state: SlotState::Waiting {
-                entry: order,
-                waker: None,
-            },
-        };
+        let wait = Slot { at, order, state: SlotState::Waiting { entry: order, waker: None } };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = wait;
@@ -197,10 +185,7 @@ impl Queue {
                 self.stale += 1;
             }
             SlotState::Free | SlotState::Ready => {
-                wait.state = SlotState::Waiting {
-                    entry: order,
-                    waker: None,
-                };
+                wait.state = SlotState::Waiting { entry: order, waker: None };
             }
         }
         self.heap.push(Reverse(Entry { at, order, slot }));
@@ -228,11 +213,7 @@ impl Queue {
             }
             let wait = &mut self.slots[entry.slot as usize];
             if wait.order != entry.order {
-                let moved = Entry {
-                    at: wait.at,
-                    order: wait.order,
-                    slot: entry.slot,
-                };
+                let moved = Entry { at: wait.at, order: wait.order, slot: entry.slot };
                 if let SlotState::Waiting { entry, .. } = &mut wait.state {
                     *entry = moved.order;
                 }
@@ -245,10 +226,7 @@ impl Queue {
             }
             self.heap.pop();
             let state = std::mem::replace(&mut wait.state, SlotState::Ready);
-            if let SlotState::Waiting {
-                waker: Some(waker), ..
-            } = state
-            {
+            if let SlotState::Waiting { waker: Some(waker), .. } = state {
                 wakers.push(waker);
             }
         }
@@ -267,10 +245,7 @@ async fn drive(shared: Weak<Shared>, changed: Rc<Notify>) {
         let Some(pacer) = shared.upgrade() else {
             return;
         };
-        let next = pacer
-            .queue
-            .borrow_mut()
-            .take_due(Instant::now(), &mut wakers);
+        let next = pacer.queue.borrow_mut().take_due(Instant::now(), &mut wakers);
         pacer.armed.set(next);
         drop(pacer);
         // Outside the borrow: what a waker drops may be a wait of this pacer.
@@ -296,9 +271,7 @@ pub struct Due {
 
 impl fmt::Debug for Due {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Due")
-            .field("at", &self.at())
-            .finish_non_exhaustive()
+        f.debug_struct("Due").field("at", &self.at()).finish_non_exhaustive()
     }
 }
 
@@ -336,10 +309,7 @@ impl Future for Due {
         };
         let (old, poll) = if wait.at <= Instant::now() {
             (queue.end_wait(self.slot, SlotState::Ready), Poll::Ready(()))
-        } else if waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
+        } else if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             (None, Poll::Pending)
         } else {
             (waker.replace(cx.waker().clone()), Poll::Pending)
@@ -367,10 +337,8 @@ mod tests {
 
     /// Runs on a paused clock inside a `LocalSet`.
     fn paused<T>(test: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         LocalSet::new().block_on(&runtime.unwrap(), test)
     }
 
@@ -393,14 +361,8 @@ mod tests {
                 note(&log, name, pacer.until(start + ms(at)), start);
             }
             tokio::time::sleep(ms(100)).await;
-            let wanted = [
-                (1, ms(10)),
-                (4, ms(10)),
-                (3, ms(20)),
-                (0, ms(30)),
-                (2, ms(30)),
-                (5, ms(30)),
-            ];
+            let wanted =
+                [(1, ms(10)), (4, ms(10)), (3, ms(20)), (0, ms(30)), (2, ms(30)), (5, ms(30))];
             assert_eq!(*log.borrow(), wanted);
         });
     }
@@ -458,11 +420,7 @@ mod tests {
             assert_eq!(pacer.waits(), 1);
             {
                 let queue = pacer.shared.queue.borrow();
-                assert!(
-                    queue.heap.len() <= 2 * STALE_MIN + 2,
-                    "{} entries",
-                    queue.heap.len()
-                );
+                assert!(queue.heap.len() <= 2 * STALE_MIN + 2, "{} entries", queue.heap.len());
                 assert!(queue.slots.len() <= 2);
             }
             kept.await;
@@ -481,11 +439,7 @@ mod tests {
             assert_eq!(changed.strong_count(), 2, "a wait keeps the driver");
             due.await;
             tokio::time::sleep(ms(1)).await;
-            assert_eq!(
-                changed.strong_count(),
-                0,
-                "neither waits nor the driver hold it"
-            );
+            assert_eq!(changed.strong_count(), 0, "neither waits nor the driver hold it");
         });
     }
 

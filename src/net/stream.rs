@@ -198,10 +198,7 @@ enum HangUp {
 
 impl From<TcpStream> for Tcp {
     fn from(stream: TcpStream) -> Self {
-        Self {
-            io: Arc::new(stream),
-            hang_up: HangUp::NotAsked,
-        }
+        Self { io: Arc::new(stream), hang_up: HangUp::NotAsked }
     }
 }
 
@@ -325,9 +322,7 @@ mod tests {
 
     async fn pair() -> (Stream, Stream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (far, _) = listener.accept().await.unwrap();
         (Stream::from(near), Stream::from(far))
     }
@@ -366,10 +361,7 @@ mod tests {
     #[tokio::test]
     async fn a_reset_is_seen_while_bytes_are_unread_without_spinning() {
         let (stalled, mut peer) = pair().await;
-        let small = SocketBuffers {
-            send: Some(8192),
-            receive: Some(8192),
-        };
+        let small = SocketBuffers { send: Some(8192), receive: Some(8192) };
         stalled.set_buffers(small).unwrap();
         peer.set_buffers(small).unwrap();
         assert!(fill(&mut peer).await > 0, "healthy before the reset");
@@ -380,11 +372,7 @@ mod tests {
         assert_eq!(polls.load(Ordering::Relaxed), 1, "unread bytes wake nobody");
         peer.abort();
         let mut stalled = bounded(watching).await.unwrap();
-        assert_eq!(
-            polls.load(Ordering::Relaxed),
-            2,
-            "one wake-up for one reset"
-        );
+        assert_eq!(polls.load(Ordering::Relaxed), 2, "one wake-up for one reset");
         bounded(poll_fn(|cx| stalled.poll_hung_up(cx))).await;
     }
 
@@ -399,11 +387,7 @@ mod tests {
         far.shutdown().await.unwrap();
         pause().await;
         assert!(!watching.is_finished());
-        assert_eq!(
-            polls.load(Ordering::Relaxed),
-            1,
-            "data and ends wake nobody"
-        );
+        assert_eq!(polls.load(Ordering::Relaxed), 1, "data and ends wake nobody");
         far.abort();
         bounded(watching).await.unwrap();
     }
@@ -411,17 +395,13 @@ mod tests {
     #[tokio::test]
     async fn a_watched_stream_still_reads_and_writes() {
         let (mut near, mut far) = pair().await;
-        let watch = tokio::time::timeout(
-            Duration::from_millis(20),
-            poll_fn(|cx| near.poll_hung_up(cx)),
-        );
+        let watch =
+            tokio::time::timeout(Duration::from_millis(20), poll_fn(|cx| near.poll_hung_up(cx)));
         assert!(watch.await.is_err());
         bounded(async {
             near.write_all(b"ping").await.unwrap();
             assert_eq!(
-                near.write_vectored(&[IoSlice::new(b"p"), IoSlice::new(b"q")])
-                    .await
-                    .unwrap(),
+                near.write_vectored(&[IoSlice::new(b"p"), IoSlice::new(b"q")]).await.unwrap(),
                 2
             );
             let mut got = [0; 6];

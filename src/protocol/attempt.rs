@@ -72,11 +72,7 @@ mod tests {
 
     #[test]
     fn round_trips_and_refuses_what_is_not_one() {
-        let id = AttemptId {
-            population: "a.b".into(),
-            index: 7,
-            attempt: 2,
-        };
+        let id = AttemptId { population: "a.b".into(), index: 7, attempt: 2 };
         assert_eq!(id.to_string(), "a.b.7.2");
         assert_eq!("a.b.7.2".parse(), Ok(id));
         for bad in ["", "a", "a.1", ".1.2", "a.x.1", "a.1.-1"] {

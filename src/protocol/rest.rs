@@ -21,120 +21,38 @@ pub enum Method {
 }
 
 /// `api-version` values that are accepted; a missing one means the newest.
-pub const API_VERSIONS: [&str; 5] = [
-    "2021-10-01",
-    "2022-11-01",
-    "2023-07-01",
-    "2024-01-01",
-    "2024-12-01",
-];
+pub const API_VERSIONS: [&str; 5] =
+    ["2021-10-01", "2022-11-01", "2023-07-01", "2024-01-01", "2024-12-01"];
 
 /// One operation of the data plane with the names from its path, percent-decoded; hub lower-cased.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "field names are the contract's own path parameters"
-)]
+#[allow(missing_docs, reason = "field names are the contract's own path parameters")]
 pub enum Operation {
     GetServiceStatus,
-    SendToAll {
-        hub: String,
-    },
-    SendToGroup {
-        hub: String,
-        group: String,
-    },
-    SendToUser {
-        hub: String,
-        user_id: String,
-    },
-    SendToConnection {
-        hub: String,
-        connection_id: String,
-    },
-    CloseConnection {
-        hub: String,
-        connection_id: String,
-    },
-    CloseAllConnections {
-        hub: String,
-    },
-    CloseGroupConnections {
-        hub: String,
-        group: String,
-    },
-    CloseUserConnections {
-        hub: String,
-        user_id: String,
-    },
-    ConnectionExists {
-        hub: String,
-        connection_id: String,
-    },
-    GroupExists {
-        hub: String,
-        group: String,
-    },
-    UserExists {
-        hub: String,
-        user_id: String,
-    },
-    AddConnectionToGroup {
-        hub: String,
-        group: String,
-        connection_id: String,
-    },
-    RemoveConnectionFromGroup {
-        hub: String,
-        group: String,
-        connection_id: String,
-    },
-    RemoveConnectionFromAllGroups {
-        hub: String,
-        connection_id: String,
-    },
-    AddUserToGroup {
-        hub: String,
-        user_id: String,
-        group: String,
-    },
-    RemoveUserFromGroup {
-        hub: String,
-        user_id: String,
-        group: String,
-    },
-    RemoveUserFromAllGroups {
-        hub: String,
-        user_id: String,
-    },
-    AddConnectionsToGroups {
-        hub: String,
-    },
-    RemoveConnectionsFromGroups {
-        hub: String,
-    },
-    ListConnectionsInGroup {
-        hub: String,
-        group: String,
-    },
-    GrantPermission {
-        hub: String,
-        permission: String,
-        connection_id: String,
-    },
-    RevokePermission {
-        hub: String,
-        permission: String,
-        connection_id: String,
-    },
-    CheckPermission {
-        hub: String,
-        permission: String,
-        connection_id: String,
-    },
-    GenerateClientToken {
-        hub: String,
-    },
+    SendToAll { hub: String },
+    SendToGroup { hub: String, group: String },
+    SendToUser { hub: String, user_id: String },
+    SendToConnection { hub: String, connection_id: String },
+    CloseConnection { hub: String, connection_id: String },
+    CloseAllConnections { hub: String },
+    CloseGroupConnections { hub: String, group: String },
+    CloseUserConnections { hub: String, user_id: String },
+    ConnectionExists { hub: String, connection_id: String },
+    GroupExists { hub: String, group: String },
+    UserExists { hub: String, user_id: String },
+    AddConnectionToGroup { hub: String, group: String, connection_id: String },
+    RemoveConnectionFromGroup { hub: String, group: String, connection_id: String },
+    RemoveConnectionFromAllGroups { hub: String, connection_id: String },
+    AddUserToGroup { hub: String, user_id: String, group: String },
+    RemoveUserFromGroup { hub: String, user_id: String, group: String },
+    RemoveUserFromAllGroups { hub: String, user_id: String },
+    AddConnectionsToGroups { hub: String },
+    RemoveConnectionsFromGroups { hub: String },
+    ListConnectionsInGroup { hub: String, group: String },
+    GrantPermission { hub: String, permission: String, connection_id: String },
+    RevokePermission { hub: String, permission: String, connection_id: String },
+    CheckPermission { hub: String, permission: String, connection_id: String },
+    GenerateClientToken { hub: String },
 }
 
 /// Why a request matches no operation.

@@ -36,9 +36,8 @@ impl Tier {
     /// Unit counts that can be bought, ascending (azure-docs `howto-scale-manual-scale.md`).
     #[must_use]
     pub const fn unit_steps(self) -> &'static [u32] {
-        const PAID: [u32; 19] = [
-            1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100,
-        ];
+        const PAID: [u32; 19] =
+            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
         const PREMIUM: [u32; 28] = [
             1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 200, 300, 400, 500,
             600, 700, 800, 900, 1_000,
@@ -54,10 +53,7 @@ impl Tier {
     #[must_use]
     pub fn units_for(self, connections: u64) -> Option<u32> {
         let per_unit = u64::from(self.connections_per_unit());
-        self.unit_steps()
-            .iter()
-            .copied()
-            .find(|&units| u64::from(units) * per_unit >= connections)
+        self.unit_steps().iter().copied().find(|&units| u64::from(units) * per_unit >= connections)
     }
 }
 
@@ -196,14 +192,8 @@ impl HubSettings {
                 timeout: Duration::from_secs(3),
                 life: LifeSign::Pong,
             },
-            queue: QueueLimit {
-                bytes: 64 * 1024,
-                messages: 1_000,
-            },
-            buffers: SocketBuffers {
-                send: Some(16 * 1024),
-                receive: None,
-            },
+            queue: QueueLimit { bytes: 64 * 1024, messages: 1_000 },
+            buffers: SocketBuffers { send: Some(16 * 1024), receive: None },
             ..Self::real()
         }
     }
@@ -220,10 +210,7 @@ impl HubSettings {
                 timeout: Duration::from_secs(40),
                 life: LifeSign::Pong,
             },
-            queue: QueueLimit {
-                bytes: 16 * 1024 * 1024,
-                messages: 1_000,
-            },
+            queue: QueueLimit { bytes: 16 * 1024 * 1024, messages: 1_000 },
             buffers: SocketBuffers::default(),
             limits: HubLimits {
                 message_bytes: 1024 * 1024,
@@ -235,10 +222,7 @@ impl HubSettings {
             drops: DropForms {
                 ping_timeout: WireForm::Abort,
                 slow_client: WireForm::Abort,
-                service_reload: WireForm::Close {
-                    code: 1001,
-                    reason: String::new(),
-                },
+                service_reload: WireForm::Close { code: 1001, reason: String::new() },
                 over_limit: OverLimit::Refuse,
             },
         }

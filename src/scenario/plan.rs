@@ -56,10 +56,7 @@ impl Plan {
     /// Clients of all populations.
     #[must_use]
     pub fn clients(&self) -> u64 {
-        self.populations
-            .iter()
-            .map(|population| u64::from(population.count))
-            .sum()
+        self.populations.iter().map(|population| u64::from(population.count)).sum()
     }
 
     /// The earliest instant at which something goes wrong on purpose (a behaviour's window that is
@@ -72,10 +69,7 @@ impl Plan {
             .flat_map(|population| &population.behaviours)
             .filter(|timed| timed.behaviour.is_misbehaviour())
             .map(|timed| timed.from);
-        behaviours
-            .chain(self.faults.iter().map(|fault| fault.at))
-            .filter(|at| !at.is_zero())
-            .min()
+        behaviours.chain(self.faults.iter().map(|fault| fault.at)).filter(|at| !at.is_zero()).min()
     }
 }
 
@@ -130,10 +124,7 @@ impl Population {
     /// Whether no behaviour of it is a misbehaviour: a bystander, unless a fault addresses it.
     #[must_use]
     pub fn is_well_behaved(&self) -> bool {
-        !self
-            .behaviours
-            .iter()
-            .any(|timed| timed.behaviour.is_misbehaviour())
+        !self.behaviours.iter().any(|timed| timed.behaviour.is_misbehaviour())
     }
 }
 
@@ -544,10 +535,7 @@ impl Quantity {
     /// Exactly `count`.
     #[must_use]
     pub const fn exactly(count: u64) -> Self {
-        Self {
-            at_least: count,
-            at_most: count,
-        }
+        Self { at_least: count, at_most: count }
     }
 
     /// Whether `count` is it.

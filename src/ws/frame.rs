@@ -137,9 +137,7 @@ impl FrameHeader {
             return Ok(None);
         };
         if opcode.is_control() && usize::from(second & LENGTH) > CONTROL_BYTES_MAX {
-            return Err(FrameError::Protocol(
-                "a control frame is longer than 125 bytes",
-            ));
+            return Err(FrameError::Protocol("a control frame is longer than 125 bytes"));
         }
         let Some((length, mut at)) = parse_length(bytes, second & LENGTH)? else {
             return Ok(None);
@@ -152,25 +150,14 @@ impl FrameHeader {
             mask = Some(key);
             at += 4;
         }
-        Ok(Some((
-            Self {
-                fin,
-                opcode,
-                mask,
-                length,
-            },
-            at,
-        )))
+        Ok(Some((Self { fin, opcode, mask, length }, at)))
     }
 
     /// The header's bytes, length in its shortest form.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.push(if self.fin { FIN } else { 0 } | self.opcode.bits());
         let masked = if self.mask.is_some() { MASKED } else { 0 };
-        if let Some(short) = u8::try_from(self.length)
-            .ok()
-            .filter(|&length| length < LENGTH_16)
-        {
+        if let Some(short) = u8::try_from(self.length).ok().filter(|&length| length < LENGTH_16) {
             out.push(masked | short);
         } else if let Ok(length) = u16::try_from(self.length) {
             out.push(masked | LENGTH_16);
@@ -192,11 +179,7 @@ fn parse_length(bytes: &[u8], field: u8) -> Result<Option<(u64, usize)>, FrameEr
                 return Ok(None);
             };
             let length = u64::from(u16::from_be_bytes(raw));
-            if length < u64::from(LENGTH_16) {
-                Err(NOT_SHORTEST)
-            } else {
-                Ok(Some((length, 4)))
-            }
+            if length < u64::from(LENGTH_16) { Err(NOT_SHORTEST) } else { Ok(Some((length, 4))) }
         }
         LENGTH_64 => {
             let Some(&raw) = bytes.get(2..).and_then(<[u8]>::first_chunk) else {
@@ -244,16 +227,11 @@ impl CloseFrame {
     /// is an error of its own.
     pub fn parse(payload: &[u8]) -> Result<Self, FrameError> {
         match payload {
-            [] => Ok(Self {
-                code: None,
-                reason: String::new(),
-            }),
+            [] => Ok(Self { code: None, reason: String::new() }),
             [_] => Err(FrameError::Protocol("a close frame holds half a code")),
             [high, low, reason @ ..] => Ok(Self {
                 code: Some(u16::from_be_bytes([*high, *low])),
-                reason: str::from_utf8(reason)
-                    .map_err(|_| FrameError::Utf8)?
-                    .to_owned(),
+                reason: str::from_utf8(reason).map_err(|_| FrameError::Utf8)?.to_owned(),
             }),
         }
     }
@@ -263,13 +241,7 @@ impl CloseFrame {
 #[must_use]
 pub fn server_frame(opcode: Opcode, payload: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(HEADER_BYTES_MAX - 4 + payload.len());
-    FrameHeader {
-        fin: true,
-        opcode,
-        mask: None,
-        length: payload.len() as u64,
-    }
-    .write(&mut out);
+    FrameHeader { fin: true, opcode, mask: None, length: payload.len() as u64 }.write(&mut out);
     out.extend_from_slice(payload);
     Bytes::from(out)
 }
@@ -278,13 +250,7 @@ pub fn server_frame(opcode: Opcode, payload: &[u8]) -> Bytes {
 pub fn client_frame(opcode: Opcode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     out.reserve(HEADER_BYTES_MAX + payload.len());
     let length = payload.len() as u64;
-    FrameHeader {
-        fin: true,
-        opcode,
-        mask: Some(mask),
-        length,
-    }
-    .write(out);
+    FrameHeader { fin: true, opcode, mask: Some(mask), length }.write(out);
     let start = out.len();
     out.extend_from_slice(payload);
     apply_mask(&mut out[start..], mask);
@@ -328,22 +294,13 @@ mod tests {
             u64::from(u16::MAX) - 2..u64::from(u16::MAX) + 3,
             0..=i64::MAX.unsigned_abs()
         ];
-        (
-            any::<bool>(),
-            any_opcode(),
-            any::<Option<[u8; 4]>>(),
-            length,
-        )
-            .prop_map(|(fin, opcode, mask, length)| {
+        (any::<bool>(), any_opcode(), any::<Option<[u8; 4]>>(), length).prop_map(
+            |(fin, opcode, mask, length)| {
                 let control = opcode.is_control();
                 let length = if control { length % 126 } else { length };
-                FrameHeader {
-                    fin: fin || control,
-                    opcode,
-                    mask,
-                    length,
-                }
-            })
+                FrameHeader { fin: fin || control, opcode, mask, length }
+            },
+        )
     }
 
     proptest! {
@@ -401,44 +358,22 @@ mod tests {
             (&[0x8B], "the opcode is a reserved one"),
             (&[0x09], "a control frame is fragmented"),
             (&[0x89, 126], "a control frame is longer than 125 bytes"),
-            (
-                &[0x82, 126, 0, 125],
-                "the length is not in its shortest form",
-            ),
-            (
-                &[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0],
-                "the length's highest bit is set",
-            ),
+            (&[0x82, 126, 0, 125], "the length is not in its shortest form"),
+            (&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], "the length's highest bit is set"),
         ];
         for (bytes, what) in cases {
-            assert_eq!(
-                FrameHeader::parse(bytes),
-                Err(FrameError::Protocol(what)),
-                "{bytes:?}"
-            );
-            assert_eq!(
-                FrameHeader::parse(&bytes[..bytes.len() - 1]),
-                Ok(None),
-                "{bytes:?}"
-            );
+            assert_eq!(FrameHeader::parse(bytes), Err(FrameError::Protocol(what)), "{bytes:?}");
+            assert_eq!(FrameHeader::parse(&bytes[..bytes.len() - 1]), Ok(None), "{bytes:?}");
         }
     }
 
     #[test]
     fn close_codes_stay_as_they_came() {
         for code in [0, 999, 1005, 1006, 1015, 2999, 4999, 65_535] {
-            assert_eq!(
-                CloseFrame::parse(&close_payload(Some(code), ""))
-                    .unwrap()
-                    .code,
-                Some(code)
-            );
+            assert_eq!(CloseFrame::parse(&close_payload(Some(code), "")).unwrap().code, Some(code));
         }
         assert_eq!(CloseFrame::parse(&[]).unwrap().code, None);
-        assert!(matches!(
-            CloseFrame::parse(&[3]),
-            Err(FrameError::Protocol(_))
-        ));
+        assert!(matches!(CloseFrame::parse(&[3]), Err(FrameError::Protocol(_))));
         assert_eq!(CloseFrame::parse(&[3, 232, 0xFF]), Err(FrameError::Utf8));
         assert!(close_payload(None, "lost").is_empty());
     }

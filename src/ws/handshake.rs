@@ -70,10 +70,7 @@ pub async fn upgrade(
 ) -> Result<UpgradeAnswer, HandshakeFailure> {
     let key = STANDARD.encode(request.key);
     let text = request_text(request, &key);
-    stream
-        .write_all(text.as_bytes())
-        .await
-        .map_err(|_| HandshakeFailure::Ended)?;
+    stream.write_all(text.as_bytes()).await.map_err(|_| HandshakeFailure::Ended)?;
     stream.flush().await.map_err(|_| HandshakeFailure::Ended)?;
     let mut answer = BytesMut::new();
     let head = loop {
@@ -90,11 +87,7 @@ pub async fn upgrade(
             let leftover = answer.split_off(bytes).freeze();
             Ok(UpgradeAnswer::Upgraded { stream, leftover })
         }
-        Head::Refused {
-            bytes,
-            status,
-            body,
-        } => {
+        Head::Refused { bytes, status, body } => {
             let mut raw = answer.split_off(bytes);
             // Without a whole body in time, what came of it is kept.
             let _ = tokio::time::timeout(REFUSAL_BODY_WAIT, async {
@@ -123,12 +116,7 @@ pub fn accept_key(key: &str) -> Option<String> {
 
 /// The whole request, so that it leaves in one write.
 fn request_text(request: &UpgradeRequest<'_>, key: &str) -> String {
-    let UpgradeRequest {
-        authority,
-        path_and_query,
-        subprotocol,
-        ..
-    } = request;
+    let UpgradeRequest { authority, path_and_query, subprotocol, .. } = request;
     let mut text = format!(
         "GET {path_and_query} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
@@ -154,14 +142,8 @@ async fn read_more(stream: &mut Stream, into: &mut BytesMut) -> Result<(), Hands
 /// Head of an answer; `bytes` is its length.
 #[derive(Debug)]
 enum Head {
-    Switched {
-        bytes: usize,
-    },
-    Refused {
-        bytes: usize,
-        status: u16,
-        body: BodyLength,
-    },
+    Switched { bytes: usize },
+    Refused { bytes: usize, status: u16, body: BodyLength },
 }
 
 fn parse_head(
@@ -184,11 +166,9 @@ fn parse_head(
         }
         // Interim answers promise another one; none of them belongs to an upgrade.
         None | Some(..200) => Err(HandshakeFailure::BadAnswer),
-        Some(status) => Ok(Some(Head::Refused {
-            bytes,
-            status,
-            body: BodyLength::of(status, &fields),
-        })),
+        Some(status) => {
+            Ok(Some(Head::Refused { bytes, status, body: BodyLength::of(status, &fields) }))
+        }
     }
 }
 
@@ -253,9 +233,7 @@ impl BodyLength {
         if fields.has_token("Transfer-Encoding", "chunked") {
             return Self::Chunked;
         }
-        let length = fields
-            .only("Content-Length")
-            .and_then(|value| value.parse().ok());
+        let length = fields.only("Content-Length").and_then(|value| value.parse().ok());
         length.map_or(Self::UntilEnd, Self::Bytes)
     }
 

@@ -190,16 +190,12 @@ impl FrameReader {
                 return Err(FrameError::Protocol("a continuation of nothing"));
             }
             (Opcode::Text | Opcode::Binary, Some(_)) => {
-                return Err(FrameError::Protocol(
-                    "a new message inside a fragmented one",
-                ));
+                return Err(FrameError::Protocol("a new message inside a fragmented one"));
             }
             (Opcode::Continuation, Some(_)) | (Opcode::Text | Opcode::Binary, None) => {}
         }
         if header.length.saturating_add(self.message.len() as u64) > self.message_bytes_max {
-            return Err(FrameError::TooLarge {
-                limit: self.message_bytes_max,
-            });
+            return Err(FrameError::TooLarge { limit: self.message_bytes_max });
         }
         Ok(())
     }
@@ -250,10 +246,7 @@ fn missing_bytes(bytes: &[u8]) -> Result<usize, FrameError> {
         None => 1,
         Some((header, header_bytes)) => {
             let whole = header.length.saturating_add(header_bytes as u64);
-            usize::try_from(whole)
-                .unwrap_or(usize::MAX)
-                .saturating_sub(bytes.len())
-                .max(1)
+            usize::try_from(whole).unwrap_or(usize::MAX).saturating_sub(bytes.len()).max(1)
         }
     })
 }
@@ -301,13 +294,7 @@ mod tests {
     }
 
     fn push_frame(out: &mut Vec<u8>, fin: bool, opcode: Opcode, mask: Option<[u8; 4]>, raw: &[u8]) {
-        FrameHeader {
-            fin,
-            opcode,
-            mask,
-            length: raw.len() as u64,
-        }
-        .write(out);
+        FrameHeader { fin, opcode, mask, length: raw.len() as u64 }.write(out);
         let start = out.len();
         out.extend_from_slice(raw);
         if let Some(mask) = mask {
@@ -341,10 +328,8 @@ mod tests {
             let (mut opcode, payload) = event.opcode_and_payload();
             let mut at = 0;
             if !opcode.is_control() {
-                let mut cuts: Vec<_> = cuts
-                    .iter()
-                    .map(|cut| cut.index(payload.len() + 1))
-                    .collect();
+                let mut cuts: Vec<_> =
+                    cuts.iter().map(|cut| cut.index(payload.len() + 1)).collect();
                 cuts.sort_unstable();
                 for cut in cuts {
                     push_frame(&mut bytes, false, opcode, mask, &payload[at..cut]);
@@ -371,11 +356,7 @@ mod tests {
 
     fn read_all(reader: &mut FrameReader, chunk: &mut [u8], appetite: Appetite) -> Vec<Seen> {
         let mut seen = Vec::new();
-        let next = if appetite == Appetite::All {
-            Next::Continue
-        } else {
-            Next::Stop
-        };
+        let next = if appetite == Appetite::All { Next::Continue } else { Next::Stop };
         let mut before = usize::MAX;
         let mut chunk = chunk;
         while seen.len() != before {
@@ -469,13 +450,11 @@ mod tests {
     }
 
     fn error_of(role: Role, limit: u64, bytes: &[u8]) -> Option<FrameError> {
-        let whole = FrameReader::new(role, limit)
-            .read(&mut bytes.to_vec(), |_| Next::Continue)
-            .err();
+        let whole =
+            FrameReader::new(role, limit).read(&mut bytes.to_vec(), |_| Next::Continue).err();
         let mut reader = FrameReader::new(role, limit);
-        let bytewise = bytes
-            .iter()
-            .find_map(|&byte| reader.read(&mut [byte], |_| Next::Continue).err());
+        let bytewise =
+            bytes.iter().find_map(|&byte| reader.read(&mut [byte], |_| Next::Continue).err());
         assert_eq!(whole, bytewise, "bytes at once and one by one");
         whole
     }
@@ -502,10 +481,7 @@ mod tests {
             ),
             (
                 Role::Client,
-                &[
-                    (false, Opcode::Text, None, b"x"),
-                    (true, Opcode::Binary, None, b"y"),
-                ],
+                &[(false, Opcode::Text, None, b"x"), (true, Opcode::Binary, None, b"y")],
                 FrameError::Protocol("a new message inside a fragmented one"),
             ),
             (
@@ -513,22 +489,11 @@ mod tests {
                 &[(true, Opcode::Close, None, &[3])],
                 FrameError::Protocol("a close frame holds half a code"),
             ),
-            (
-                Role::Client,
-                &[(true, Opcode::Close, None, &[3, 232, 0xC3])],
-                FrameError::Utf8,
-            ),
+            (Role::Client, &[(true, Opcode::Close, None, &[3, 232, 0xC3])], FrameError::Utf8),
+            (Role::Server, &[(true, Opcode::Text, key, &[0xC3])], FrameError::Utf8),
             (
                 Role::Server,
-                &[(true, Opcode::Text, key, &[0xC3])],
-                FrameError::Utf8,
-            ),
-            (
-                Role::Server,
-                &[
-                    (false, Opcode::Text, key, &[0xC3]),
-                    (true, Opcode::Continuation, key, &[0x28]),
-                ],
+                &[(false, Opcode::Text, key, &[0xC3]), (true, Opcode::Continuation, key, &[0x28])],
                 FrameError::Utf8,
             ),
         ];
@@ -552,17 +517,9 @@ mod tests {
     #[test]
     fn limits_are_raised_from_the_header_and_count_the_whole_message() {
         let mut header = Vec::new();
-        let head = FrameHeader {
-            fin: true,
-            opcode: Opcode::Binary,
-            mask: None,
-            length: 101,
-        };
+        let head = FrameHeader { fin: true, opcode: Opcode::Binary, mask: None, length: 101 };
         head.write(&mut header);
-        assert_eq!(
-            error_of(Role::Client, 100, &header),
-            Some(FrameError::TooLarge { limit: 100 })
-        );
+        assert_eq!(error_of(Role::Client, 100, &header), Some(FrameError::TooLarge { limit: 100 }));
 
         let mut fragments = Vec::new();
         push_frame(&mut fragments, false, Opcode::Binary, None, &[0; 60]);
@@ -574,14 +531,8 @@ mod tests {
         );
 
         let mut huge = Vec::new();
-        FrameHeader {
-            length: i64::MAX.unsigned_abs(),
-            ..head
-        }
-        .write(&mut huge);
-        let error = FrameError::TooLarge {
-            limit: u64::MAX - 1,
-        };
+        FrameHeader { length: i64::MAX.unsigned_abs(), ..head }.write(&mut huge);
+        let error = FrameError::TooLarge { limit: u64::MAX - 1 };
         assert_eq!(error_of(Role::Client, u64::MAX - 1, &huge), None);
         assert_eq!(error.close_code(), 1009);
     }
@@ -593,9 +544,7 @@ mod tests {
         bytes.extend_from_slice(&server_frame(Opcode::Text, b"again"));
         reader.read(&mut bytes, |_| Next::Stop).unwrap();
         assert_eq!(reader.kept_bytes(), 7);
-        reader
-            .read(&mut [0x01, 0x02, b'p'], |_| Next::Stop)
-            .unwrap();
+        reader.read(&mut [0x01, 0x02, b'p'], |_| Next::Stop).unwrap();
         assert_eq!(reader.kept_bytes(), 3);
         reader.read(&mut [b'q'], |_| Next::Continue).unwrap();
         assert_eq!(reader.kept_bytes(), 2, "a fragment without its header");

@@ -12,10 +12,7 @@ use serde_json::Value;
 /// A command of the binary under test, in a folder of its own, without the caller's settings.
 pub fn squall(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command
-        .current_dir(folder)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null());
+    command.current_dir(folder).env("NO_COLOR", "1").stdin(Stdio::null());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SQUALL_")) {
         command.env_remove(name);
     }
@@ -41,15 +38,9 @@ impl Hub {
             .spawn()
             .unwrap();
         let mut connection_string = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut connection_string)
-            .unwrap();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut connection_string).unwrap();
         let connection_string = connection_string.trim_end().to_owned();
-        Self {
-            process,
-            connection_string,
-            _folder: folder,
-        }
+        Self { process, connection_string, _folder: folder }
     }
 
     /// Its first line.
@@ -60,18 +51,12 @@ impl Hub {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         let from = self.connection_string.find("http://").unwrap() + "http://".len();
-        self.connection_string[from..]
-            .split([';', '/'])
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap()
+        self.connection_string[from..].split([';', '/']).next().unwrap().parse().unwrap()
     }
 
     /// The same key at another address.
     pub fn connection_string_at(&self, address: SocketAddr) -> String {
-        self.connection_string
-            .replace(&self.address().to_string(), &address.to_string())
+        self.connection_string.replace(&self.address().to_string(), &address.to_string())
     }
 
     /// Its process id.
@@ -153,9 +138,5 @@ fn run(root: tempfile::TempDir, scenario: &str, arguments: &[&str]) -> Run {
         .args(arguments)
         .output()
         .unwrap();
-    Run {
-        output,
-        folder,
-        _root: root,
-    }
+    Run { output, folder, _root: root }
 }
