@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::io::Errno;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Stream;
+use super::budget::is_out_of_descriptors;
 use super::stream::{Tcp, set_buffers};
 use crate::event::ConnectFailure;
 use crate::protocol::settings::SocketBuffers;
@@ -128,20 +128,20 @@ async fn connect_tcp(address: SocketAddr, buffers: SocketBuffers) -> io::Result<
 
 /// Names the kind of a failed TCP connect, and what to do.
 fn connect_error(address: SocketAddr, error: &io::Error) -> ConnectError {
-    let (failure, remedy) = match Errno::from_io_error(error) {
-        Some(Errno::MFILE | Errno::NFILE) => (
+    let (failure, remedy) = match error.kind() {
+        _ if is_out_of_descriptors(error) => (
             ConnectFailure::DescriptorsExhausted,
             "; raise the limit of open files (`ulimit -n`) or lower the count of clients",
         ),
-        Some(Errno::ADDRNOTAVAIL) => (
+        io::ErrorKind::AddrNotAvailable => (
             ConnectFailure::PortsExhausted,
             "; widen net.ipv4.ip_local_port_range or lower the count of clients",
         ),
-        Some(Errno::CONNREFUSED) => {
+        io::ErrorKind::ConnectionRefused => {
             (ConnectFailure::ConnectionRefused, "; is the hub running, and on this port?")
         }
-        Some(Errno::CONNRESET) => (ConnectFailure::Reset, ""),
-        Some(Errno::TIMEDOUT) => {
+        io::ErrorKind::ConnectionReset => (ConnectFailure::Reset, ""),
+        io::ErrorKind::TimedOut => {
             (ConnectFailure::TimedOut, "; check the address and any firewall between")
         }
         _ => (ConnectFailure::Other, ""),
@@ -181,9 +181,9 @@ fn handshake_error(error: &io::Error) -> ConnectError {
         Some(rustls::Error::InvalidMessage(_)) => "; does the server speak TLS on this port?",
         _ => "",
     };
-    let failure = match Errno::from_io_error(error) {
-        Some(Errno::CONNRESET) => ConnectFailure::Reset,
-        Some(Errno::TIMEDOUT) => ConnectFailure::TimedOut,
+    let failure = match error.kind() {
+        io::ErrorKind::ConnectionReset => ConnectFailure::Reset,
+        io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
         _ => ConnectFailure::Tls,
     };
     ConnectError { failure, detail: format!("TLS failed: {error}{remedy}") }

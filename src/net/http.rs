@@ -1,11 +1,18 @@
 //! A small HTTP/1.1 caller over [`super::Stream`]: one kept-alive connection, one request at a time,
 //! every call bounded in time. For REST, the control API and, later, webhooks.
 
+use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinHandle;
 
 use super::Connector;
+use crate::protocol::settings::SocketBuffers;
 
 /// A request. Header values may hold tokens and are never logged.
 #[derive(Clone, Debug)]
@@ -34,6 +41,9 @@ pub struct HttpAnswer {
 /// Largest body read into memory.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Longest line of an answer read line by line.
+pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -46,51 +56,239 @@ pub enum HttpError {
     /// The connection broke, or the answer is not HTTP.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// The request cannot be put on the wire: path or host is not valid in HTTP.
+    #[error("not a valid HTTP request: {0}")]
+    BadRequest(String),
+    /// The body, or a line of it, is longer than what is read into memory.
+    #[error("an answer of more than {limit} bytes")]
+    TooLarge {
+        /// Limit in bytes.
+        limit: usize,
+    },
 }
 
-/// Calls one endpoint.
+/// Calls one endpoint. Must be used inside a `LocalSet`.
 #[derive(Debug)]
 pub struct HttpCaller {
     connector: Connector,
+    kept: Option<Link>,
 }
 
 impl HttpCaller {
     /// A caller without a connection yet.
     #[must_use]
     pub const fn new(connector: Connector) -> Self {
-        Self { connector }
+        Self { connector, kept: None }
     }
 
-    /// Calls, over the kept connection where it still lives (a call on a kept connection that turns
-    /// out dead is made once more on a new one).
+    /// Calls, over the kept connection where it still lives. A call on a kept connection that turns
+    /// out dead is made once more on a new one, if it never left or its method is idempotent: a
+    /// message must not be published twice (RFC 9110, section 9.2.2).
     pub async fn call(
         &mut self,
-        _request: HttpRequest,
-        _within: Duration,
+        request: HttpRequest,
+        within: Duration,
     ) -> Result<HttpAnswer, HttpError> {
-        let _ = &self.connector;
-        unimplemented!()
+        tokio::time::timeout(within, self.exchange(&request))
+            .await
+            .unwrap_or(Err(HttpError::TimedOut(within)))
     }
 
-    /// Calls on a connection of its own and hands out the body line by line as it comes.
+    /// Calls on a connection of its own and hands out the body line by line as it comes. `within`
+    /// bounds the time to the head of the answer; how long to wait for a line is the reader's choice.
     pub async fn lines(
         &self,
-        _request: HttpRequest,
-        _within: Duration,
+        request: HttpRequest,
+        within: Duration,
     ) -> Result<(http::StatusCode, Lines), HttpError> {
-        unimplemented!()
+        let open = async {
+            let mut link = Link::open(&self.connector).await?;
+            let answer = link.send(self.on_the_wire(&request)?).await.map_err(Unanswered::error)?;
+            Ok((answer.status(), Lines::new(answer.into_body(), link)))
+        };
+        tokio::time::timeout(within, open).await.unwrap_or(Err(HttpError::TimedOut(within)))
+    }
+
+    async fn exchange(&mut self, request: &HttpRequest) -> Result<HttpAnswer, HttpError> {
+        // Taken out for as long as a call is under way: if that is given up, so is the connection.
+        if let Some(link) = self.kept.take().filter(|link| !link.sender.is_closed()) {
+            match self.exchange_over(link, request).await {
+                Err(failed) if failed.may_repeat(&request.method) => {}
+                result => return result.map_err(Unanswered::error),
+            }
+        }
+        let link = Link::open(&self.connector).await?;
+        self.exchange_over(link, request).await.map_err(Unanswered::error)
+    }
+
+    async fn exchange_over(
+        &mut self,
+        mut link: Link,
+        request: &HttpRequest,
+    ) -> Result<HttpAnswer, Unanswered> {
+        let request = self.on_the_wire(request).map_err(Unanswered::Final)?;
+        let (head, body) = link.send(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| {
+            Unanswered::Final(if error.is::<LengthLimitError>() {
+                HttpError::TooLarge { limit: ANSWER_BYTES_MAX }
+            } else {
+                HttpError::Broken(error.to_string())
+            })
+        })?;
+        self.kept = Some(link);
+        Ok(HttpAnswer { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+
+    fn on_the_wire(&self, request: &HttpRequest) -> Result<http::Request<Full<Bytes>>, HttpError> {
+        let mut wire = http::Request::builder()
+            .method(request.method.clone())
+            .uri(&request.path_and_query)
+            .header(http::header::HOST, self.connector.endpoint().authority())
+            .body(Full::new(request.body.clone()))
+            .map_err(|error| HttpError::BadRequest(error.to_string()))?;
+        wire.headers_mut().extend(request.headers.iter().cloned());
+        Ok(wire)
     }
 }
 
-/// Lines of an answer that goes on.
+/// Why a request on a connection has no answer.
+enum Unanswered {
+    /// It never left.
+    Unsent(String),
+    /// It may have been carried out.
+    Sent(String),
+    /// Another connection would not help.
+    Final(HttpError),
+}
+
+impl Unanswered {
+    fn may_repeat(&self, method: &http::Method) -> bool {
+        match self {
+            Self::Unsent(_) => true,
+            Self::Sent(_) => method.is_idempotent(),
+            Self::Final(_) => false,
+        }
+    }
+
+    fn error(self) -> HttpError {
+        match self {
+            Self::Unsent(why) | Self::Sent(why) => HttpError::Broken(why),
+            Self::Final(error) => error,
+        }
+    }
+}
+
+/// A connection, and the task that drives it. Dropping it closes the connection.
+struct Link {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("closed", &self.sender.is_closed()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Link {
+    async fn open(connector: &Connector) -> Result<Self, HttpError> {
+        let stream = connector.connect(SocketBuffers::default()).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| HttpError::Broken(error.to_string()))?;
+        let driver = tokio::task::spawn_local(async move {
+            // Whoever waits for the answer is told of the error too.
+            let _ = connection.await;
+        });
+        Ok(Self { sender, driver })
+    }
+
+    async fn send(
+        &mut self,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<http::Response<Incoming>, Unanswered> {
+        self.sender.ready().await.map_err(|error| Unanswered::Unsent(error.to_string()))?;
+        self.sender.try_send_request(request).await.map_err(|mut failed| {
+            let why = failed.error().to_string();
+            if failed.take_message().is_some() {
+                Unanswered::Unsent(why)
+            } else {
+                Unanswered::Sent(why)
+            }
+        })
+    }
+}
+
+/// Lines of an answer that goes on. Dropping it closes its connection.
 #[derive(Debug)]
 pub struct Lines {
-    _private: (),
+    body: Incoming,
+    /// Bytes of the line under way, and perhaps of later ones.
+    buffer: BytesMut,
+    /// Bytes at the start of `buffer` known to hold no end of line.
+    searched: usize,
+    body_state: BodyState,
+    _link: Link,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyState {
+    Open,
+    Ended,
 }
 
 impl Lines {
-    /// The next line without its end; `None` at the end of the body.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
-        unimplemented!()
+    fn new(body: Incoming, link: Link) -> Self {
+        Self {
+            body,
+            buffer: BytesMut::new(),
+            searched: 0,
+            body_state: BodyState::Open,
+            _link: link,
+        }
     }
+
+    /// The next line without its end (`\n` or `\r\n`), at most [`LINE_BYTES_MAX`] long; `None` at
+    /// the end of the body. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
+        loop {
+            let found = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n');
+            if let Some(at) = found {
+                let line = self.buffer.split_to(self.searched + at + 1);
+                self.searched = 0;
+                return Ok(Some(without_end(line.freeze())));
+            }
+            self.searched = self.buffer.len();
+            if self.searched > LINE_BYTES_MAX {
+                return Err(HttpError::TooLarge { limit: LINE_BYTES_MAX });
+            }
+            if self.body_state == BodyState::Ended {
+                self.searched = 0;
+                let rest = self.buffer.split().freeze();
+                return Ok(Some(rest).filter(|rest| !rest.is_empty()));
+            }
+            match self.body.frame().await {
+                None => self.body_state = BodyState::Ended,
+                Some(Err(error)) => return Err(HttpError::Broken(error.to_string())),
+                // Trailers say nothing here.
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn without_end(line: Bytes) -> Bytes {
+    let text = line.strip_suffix(b"\n").unwrap_or(&line);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    line.slice(..text.len())
 }

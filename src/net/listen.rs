@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::time::Instant;
 
@@ -16,9 +15,9 @@ use crate::protocol::settings::SocketBuffers;
 /// Listen backlog where the system's largest cannot be read.
 const BACKLOG_DEFAULT: u32 = 4096;
 
-/// How long a listener leaves the queue alone after the system had no descriptor or memory for a
-/// connection: the connection stays in the queue, so trying again at once would spin.
-pub const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// How long a listener leaves the queue alone after an error, most likely that there is no descriptor
+/// for a connection: the connection stays in the queue, so trying again at once would spin.
+pub const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// How to listen.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +34,7 @@ pub struct Listener {
     inner: tokio::net::TcpListener,
     backlog: u32,
     buffers: Cell<SocketBuffers>,
-    /// End of the pause after exhaustion.
+    /// End of the pause after an error.
     paused_until: Cell<Option<Instant>>,
 }
 
@@ -79,9 +78,9 @@ impl Listener {
     }
 
     /// The next connection, with `TCP_NODELAY`. A connection that its peer gave up in the queue is
-    /// passed over. After an error for which [`is_exhausted`] holds, the next call waits
-    /// [`EXHAUSTED_PAUSE`] first, so a loop over this does not spin. Dropping the future loses no
-    /// connection.
+    /// passed over. After an error (see [`super::budget::is_out_of_descriptors`]) the next call
+    /// waits [`ERROR_PAUSE`] first, so that a loop over this does not spin. Dropping the future
+    /// loses no connection.
     pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         if let Some(until) = self.paused_until.get() {
             tokio::time::sleep_until(until).await;
@@ -99,9 +98,7 @@ impl Listener {
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    if is_exhausted(&error) {
-                        self.paused_until.set(Some(Instant::now() + EXHAUSTED_PAUSE));
-                    }
+                    self.paused_until.set(Some(Instant::now() + ERROR_PAUSE));
                     return Err(error);
                 }
             }
@@ -109,30 +106,16 @@ impl Listener {
     }
 }
 
-/// Whether an error says that the process or the system has no descriptor (`EMFILE`, `ENFILE`) or
-/// no memory (`ENOBUFS`, `ENOMEM`) for another connection.
-#[must_use]
-pub fn is_exhausted(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
-    )
-}
-
 /// Errors that `accept(2)` passes on from the connection it takes out of the queue.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
-        Errno::from_io_error(error),
-        Some(
-            Errno::CONNABORTED
-                | Errno::CONNRESET
-                | Errno::PROTO
-                | Errno::NETDOWN
-                | Errno::NETUNREACH
-                | Errno::HOSTDOWN
-                | Errno::HOSTUNREACH
-                | Errno::TIMEDOUT
-        )
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::TimedOut
     )
 }
 
