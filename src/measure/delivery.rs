@@ -14,8 +14,8 @@ use crate::event::DeliveryTally;
 /// For every stream of the plan, the highest sequence sent and the highest acknowledged so far.
 /// Shared by the threads of a run: written by the sender's thread only, read by subscribers.
 ///
-/// Relaxed order is enough: each number stands for itself and only grows, and between a note and the
-/// subscriber that must have seen it lies a message through the hub.
+/// Relaxed order is enough: each number stands for itself and only grows, and between a note and
+/// the subscriber that must have seen it lies a message through the hub.
 #[derive(Debug)]
 pub struct StreamBook {
     sent: Vec<AtomicU32>,
@@ -81,8 +81,8 @@ pub struct DeliveryTracker {
 /// Open gaps kept per connection.
 pub const GAPS_MAX: usize = 1_024;
 
-/// One stream as a connection sees it. The window `low..next` holds every message that was seen, and
-/// the gaps between them.
+/// One stream as a connection sees it. The window `low..next` holds every message that was seen,
+/// and the gaps between them.
 #[derive(Debug)]
 struct Stream {
     stream: u32,

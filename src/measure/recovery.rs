@@ -41,7 +41,8 @@ impl Share {
     }
 }
 
-/// Rows of one client that may wait for an earlier one. Beyond it the missing row is taken for lost.
+/// Rows of one client that may wait for an earlier one. Beyond it the missing row is taken for
+/// lost.
 const PENDING_MAX: usize = 32;
 
 /// One client: the attempts from its first one on without a gap, folded, and the few that came

@@ -27,8 +27,8 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Parses `http`, `https`, `ws` or `wss` URLs; a missing scheme means https, as in the JS SDK.
-    /// Path and query are not part of an endpoint and are an error.
-    /// A single `/` at the end is let pass. The error never repeats the text, which may hold a token.
+    /// Path and query are not part of an endpoint and are an error. A single `/` at the end is let
+    /// pass. The error never repeats the text, which may hold a token.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let (scheme, rest) = match text.split_once("://") {

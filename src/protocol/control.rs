@@ -4,16 +4,17 @@
 //! | method and path | body | answer |
 //! | --- | --- | --- |
 //! | GET [`CAPABILITIES_PATH`] | | [`Capabilities`] |
-//! | POST [`TIMELINE_PATH`] | [`StartTimeline`] | [`TimelineStarted`]; 409 while another run's connections are open |
+//! | POST [`TIMELINE_PATH`] | [`StartTimeline`] | [`TimelineStarted`]; 409 during another run |
 //! | POST [`FAULT_PATH`] | [`HubFault`] | 204 once it has begun |
 //! | GET [`COUNTERS_PATH`] | | [`Counters`] |
-//! | GET [`LEDGER_PATH`] | | [`LedgerEntry`] per line (NDJSON, chunked) from the start of the timeline, kept open |
+//! | GET [`LEDGER_PATH`] | | [`LedgerEntry`] per line, from the start of the timeline, kept open |
 //! | GET [`TRACE_PATH`] | | resource-log records, one per line, likewise |
 //!
 //! Times are nanoseconds since the Unix epoch by the hub's clock.
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Tier;
@@ -91,7 +92,7 @@ pub enum HubFault {
 
 /// Sums since the start of the timeline, and gauges. `rename`d fields are the service's metrics
 /// (azure-docs `articles/azure-web-pubsub/concept-metrics.md`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counters {
     /// Closed connections per category.
     #[serde(rename = "ConnectionCloseCount")]
@@ -179,7 +180,7 @@ pub struct HubEnd {
 
 /// How an accepted connection ended on the wire, as the hub saw it.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum HubWire {

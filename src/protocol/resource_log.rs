@@ -98,9 +98,10 @@ impl Record {
         Self::new(at_ns, subject, level, operation, "Connection", message)
     }
 
-    /// A connection has ended: `ConnectionEnded` when the client closed it, `ConnectionAborted` with
-    /// `reason` for every drop. The wording is SignalR's sample `Connection ended. Reason: ` and, for
-    /// an abort, Squall's own likeness of it; the service's level of an abort is unconfirmed.
+    /// A connection has ended: `ConnectionEnded` when the client closed it, `ConnectionAborted`
+    /// with `reason` for every drop. The wording is SignalR's sample `Connection ended. Reason: `
+    /// and, for an abort, Squall's own likeness of it; the service's level of an abort is
+    /// unconfirmed.
     #[must_use]
     pub fn ended(at_ns: u64, subject: &Subject<'_>, category: CloseCategory, reason: &str) -> Self {
         let (level, operation, message) = if category.is_drop() {
@@ -213,9 +214,15 @@ mod tests {
         let started = Record::started(1_631_856_305 * SECOND, &subject(&attempt));
         assert_eq!(
             serde_json::to_string(&started).unwrap(),
-            format!(
-                r#"{{"time":"2021-09-17T05:25:05.000Z","level":"Informational","resourceId":"{RESOURCE_ID}","location":"local","category":"ConnectivityLogs","operationName":"ConnectionStarted","callerIpAddress":"127.0.0.1","properties":{{"collection":"Connection","connectionId":"c1","userId":null,"message":"Connection started","hub":"chat","squallAttempt":"a.1.0"}}}}"#
-            )
+            [
+                r#"{"time":"2021-09-17T05:25:05.000Z","level":"Informational","resourceId":""#,
+                RESOURCE_ID,
+                r#"","location":"local","category":"ConnectivityLogs","#,
+                r#""operationName":"ConnectionStarted","callerIpAddress":"127.0.0.1","#,
+                r#""properties":{"collection":"Connection","connectionId":"c1","userId":null,"#,
+                r#""message":"Connection started","hub":"chat","squallAttempt":"a.1.0"}}"#,
+            ]
+            .concat()
         );
         assert!(!RESOURCE_ID.contains(' '));
         assert_eq!(RESOURCE_ID, RESOURCE_ID.to_uppercase());

@@ -71,8 +71,8 @@ pub enum LifeSign {
 /// `timeout` ago; the hub looks when a ping is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeepAlive {
-    /// Between two websocket pings. The service's `webSocketKeepAliveIntervalInSeconds`, 1 to 120 s,
-    /// default 20 s (documented).
+    /// Between two websocket pings. The service's `webSocketKeepAliveIntervalInSeconds`, 1 to 120
+    /// s, default 20 s (documented).
     pub interval: Duration,
     /// Since the last sign of life. Unconfirmed for the service; default two intervals.
     pub timeout: Duration,
@@ -84,7 +84,8 @@ pub struct KeepAlive {
 /// push; bytes are encoded bytes, including those the writer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueLimit {
-    /// Encoded bytes. 16 MiB in Microsoft's emulator, 1 MB for SignalR; unconfirmed for the service.
+    /// Encoded bytes. 16 MiB in Microsoft's emulator, 1 MB for SignalR; unconfirmed for the
+    /// service.
     pub bytes: u64,
     /// Messages. 1,000 in Microsoft's emulator; unconfirmed for the service.
     pub messages: u64,

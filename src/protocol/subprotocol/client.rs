@@ -133,7 +133,9 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_refused_without_a_panic(text in "\\PC{0,60}|[{}\\[\\]\":,a-z0-9 ]{0,60}") {
+        fn any_text_is_parsed_or_refused_without_a_panic(
+            text in "\\PC{0,60}|[{}\\[\\]\":,a-z0-9 ]{0,60}",
+        ) {
             let _ = ClientFrame::parse(&text);
         }
     }
@@ -148,7 +150,10 @@ mod tests {
                 ClientFrame::JoinGroup { group: "g1".into(), ack_id: Some(1) },
             ),
             (
-                r#"{"type":"sendToGroup","group":"g1","ackId":2,"noEcho":false,"dataType":"text","data":"hi"}"#,
+                concat!(
+                    r#"{"type":"sendToGroup","group":"g1","ackId":2,"noEcho":false,"#,
+                    r#""dataType":"text","data":"hi"}"#
+                ),
                 ClientFrame::SendToGroup {
                     group: "g1".into(),
                     ack_id: Some(2),
@@ -157,7 +162,10 @@ mod tests {
                 },
             ),
             (
-                r#"{"type":"sendToGroup","group":"g1","noEcho":false,"dataType":"binary","data":"AQID"}"#,
+                concat!(
+                    r#"{"type":"sendToGroup","group":"g1","noEcho":false,"#,
+                    r#""dataType":"binary","data":"AQID"}"#
+                ),
                 ClientFrame::SendToGroup {
                     group: "g1".into(),
                     ack_id: None,
@@ -175,7 +183,10 @@ mod tests {
             assert_eq!(ClientFrame::parse(wire).as_ref(), Ok(&frame), "{wire}");
             assert_eq!(frame.print(), wire);
         }
-        let python = r#"{"type": "sendToGroup", "group": "g1", "ackId": 2, "dataType": "text", "data": "hi", "noEcho": false}"#;
+        let python = concat!(
+            r#"{"type": "sendToGroup", "group": "g1", "ackId": 2, "#,
+            r#""dataType": "text", "data": "hi", "noEcho": false}"#
+        );
         assert_eq!(
             ClientFrame::parse(python),
             Ok(ClientFrame::SendToGroup {

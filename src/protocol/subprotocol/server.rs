@@ -4,8 +4,8 @@ use super::json::{Field, Fields, push_payload, push_string};
 use super::{AckError, AckErrorName, MessageFrom, ServerFrame};
 
 impl ServerFrame {
-    /// Parses a text frame from the hub; `Err` holds what is wrong with it. A type, event, origin or
-    /// `dataType` that Squall does not know, and a message without data, are
+    /// Parses a text frame from the hub; `Err` holds what is wrong with it. A type, event, origin
+    /// or `dataType` that Squall does not know, and a message without data, are
     /// [`ServerFrame::Unknown`]: the SDKs ignore those too.
     pub fn parse(text: &str) -> Result<Self, String> {
         let fields = Fields::of(text)?;
@@ -148,7 +148,9 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_refused_without_a_panic(text in "\\PC{0,60}|[{}\\[\\]\":,a-z0-9 ]{0,60}") {
+        fn any_text_is_parsed_or_refused_without_a_panic(
+            text in "\\PC{0,60}|[{}\\[\\]\":,a-z0-9 ]{0,60}",
+        ) {
             let _ = ServerFrame::parse(&text);
         }
     }
@@ -186,14 +188,20 @@ mod tests {
                     ack_id: 1,
                     result: Err(AckError { name: AckErrorName::Forbidden, message: "no".into() }),
                 },
-                r#"{"type":"ack","ackId":1,"success":false,"error":{"name":"Forbidden","message":"no"}}"#,
+                concat!(
+                    r#"{"type":"ack","ackId":1,"success":false,"#,
+                    r#""error":{"name":"Forbidden","message":"no"}}"#
+                ),
             ),
             (
                 ServerFrame::Message {
                     from: group(Some("u1")),
                     payload: Payload::Text("x".into()),
                 },
-                r#"{"type":"message","from":"group","group":"g1","fromUserId":"u1","dataType":"text","data":"x"}"#,
+                concat!(
+                    r#"{"type":"message","from":"group","group":"g1","fromUserId":"u1","#,
+                    r#""dataType":"text","data":"x"}"#
+                ),
             ),
             (
                 ServerFrame::Message {
@@ -204,7 +212,10 @@ mod tests {
             ),
             (
                 ServerFrame::Message { from: group(None), payload: Payload::Binary(vec![1, 2, 3]) },
-                r#"{"type":"message","from":"group","group":"g1","fromUserId":null,"dataType":"binary","data":"AQID"}"#,
+                concat!(
+                    r#"{"type":"message","from":"group","group":"g1","fromUserId":null,"#,
+                    r#""dataType":"binary","data":"AQID"}"#
+                ),
             ),
             (ServerFrame::Pong, r#"{"type":"pong"}"#),
         ];

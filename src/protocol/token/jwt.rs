@@ -206,8 +206,9 @@ mod tests {
     #[test]
     fn a_token_of_another_implementation_is_accepted() {
         // The well-known example of jwt.io: key `your-256-bit-secret`, no expiry.
-        let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6Ikpv\
-                     aG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c";
+        let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI\
+                     6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6y\
+                     JV_adQssw5c";
         let at = Duration::from_secs(1_516_239_022);
         let checked = |key: &str| verify(token, &keys(key), &[AUDIENCE.into()], at, SKEW);
         assert_eq!(checked("your-256-bit-secret"), Err(TokenError::NoExpiry));
@@ -217,11 +218,11 @@ mod tests {
     #[test]
     fn a_token_made_with_pythons_hmac_is_accepted() {
         // The claims of a server SDK, signed with the emulator's development key.
-        let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1MSIsInJvbGUiOlsid2VicHVic3ViLnN\
-                     lbmRUb0dyb3VwIiwid2VicHVic3ViLmpvaW5MZWF2ZUdyb3VwLmcxIl0sIndlYnB1YnN1Yi5ncm91cCI\
-                     6WyJnMSIsImcyIl0sImF1ZCI6Imh0dHA6Ly8xMjcuMC4wLjE6ODA4MC9jbGllbnQvaHVicy9jaGF0Iiw\
-                     iaWF0IjoxNzAwMDAwMDAwLCJleHAiOjE3MDAwMDM2MDB9.rJnx77pEIJfrqVVWP6-CCChoeOPUTumeb8\
-                     IH0dZHX44";
+        let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1MSIsInJvbGUiOlsid2VicHV\
+                     ic3ViLnNlbmRUb0dyb3VwIiwid2VicHVic3ViLmpvaW5MZWF2ZUdyb3VwLmcxIl0sIndlYnB\
+                     1YnN1Yi5ncm91cCI6WyJnMSIsImcyIl0sImF1ZCI6Imh0dHA6Ly8xMjcuMC4wLjE6ODA4MC9\
+                     jbGllbnQvaHVicy9jaGF0IiwiaWF0IjoxNzAwMDAwMDAwLCJleHAiOjE3MDAwMDM2MDB9.rJ\
+                     nx77pEIJfrqVVWP6-CCChoeOPUTumeb8IH0dZHX44";
         let keys = keys(crate::protocol::connection_string::DEVELOPMENT_KEY);
         let at = Duration::from_secs(1_700_000_000);
         let claims = verify(token, &keys, &[AUDIENCE.into()], at, SKEW).unwrap();

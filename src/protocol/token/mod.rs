@@ -59,7 +59,8 @@ pub enum TokenError {
     NotYetValid,
     /// `aud` is for something else. The text is the service's own (service-side facts, 1.5).
     #[error(
-        "Failed to validate audience. Expected Audiences: <{expected}>. Actual Audiences: <{actual}>"
+        "Failed to validate audience. Expected Audiences: <{expected}>. \
+         Actual Audiences: <{actual}>"
     )]
     Audience {
         /// What would have been accepted.

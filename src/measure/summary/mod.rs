@@ -53,7 +53,8 @@ pub struct PopulationSummary {
     pub recovered: u64,
     /// Clients that were dropped at least once.
     pub dropped: u64,
-    /// Attempts made after a drop, before being open again; the one that opened is the last of them.
+    /// Attempts made after a drop, before being open again; the one that opened is the last of
+    /// them.
     pub recovery_attempts: u64,
     /// Rows per category. A row whose hub side is not observed counts nowhere here.
     pub categories: BTreeMap<CloseCategory, u64>,
@@ -302,8 +303,9 @@ impl Default for CloseTally {
     }
 }
 
-/// What a row means for its client's recovery. It was dropped when the hub says so, and also when an
-/// open connection ended from outside while the client wished to stay, whatever the hub calls it.
+/// What a row means for its client's recovery. It was dropped when the hub says so, and also when
+/// an open connection ended from outside while the client wished to stay, whatever the hub calls
+/// it.
 fn outcome(row: &LedgerRow) -> Outcome {
     let dropped_by_hub = matches!(&row.hub, HubSide::Ended(end) if end.category.is_drop());
     let ended_from_outside = matches!(
@@ -322,5 +324,4 @@ fn outcome(row: &LedgerRow) -> Outcome {
 }
 
 #[cfg(test)]
-#[path = "summary_tests.rs"]
 mod tests;

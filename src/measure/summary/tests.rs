@@ -1,7 +1,5 @@
 //! Tests of the summary.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -155,14 +153,13 @@ fn windows_run_from_each_instant_to_the_decision() {
     summary.add_row(&early);
     summary.add_row(&row("wild", 2, 0));
     let of = |since| summary.windows.get(&(1, CloseCategory::PingTimeout, since)).copied();
-    let extent = |count, min: f64, max: f64| {
-        let ns = |seconds: f64| -> i64 { Duration::from_secs_f64(seconds).as_nanos() as i64 };
-        Some(Extent { count, min: ns(min), max: ns(max) })
+    let extent = |count, min_ms: i64, max_ms: i64| {
+        Some(Extent { count, min: min_ms * 1_000_000, max: max_ms * 1_000_000 })
     };
-    assert_eq!(of(Since::LastLife), extent(2, 0.5, 1.0));
-    assert_eq!(of(Since::Open), extent(2, 0.5, 4.0));
-    assert_eq!(of(Since::Behaviour), extent(1, 3.0, 3.0));
-    assert_eq!(of(Since::Fault), extent(1, 2.0, 2.0));
+    assert_eq!(of(Since::LastLife), extent(2, 500, 1_000));
+    assert_eq!(of(Since::Open), extent(2, 500, 4_000));
+    assert_eq!(of(Since::Behaviour), extent(1, 3_000, 3_000));
+    assert_eq!(of(Since::Fault), extent(1, 2_000, 2_000));
     assert!(summary.windows.keys().all(|key| key.1 == CloseCategory::PingTimeout));
     let queue = summary.queue_at_close[&(1, CloseCategory::PingTimeout)];
     assert_eq!(queue, Extent { count: 2, min: 7, max: 9 });
