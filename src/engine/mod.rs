@@ -1,5 +1,46 @@
 //! Executes a [`Plan`]: admission by schedule, shards of clients on threads, faults on a timeline
 //! through the control API and REST, graceful and hard stop; emits events.
+//!
+//! # Shape
+//!
+//! One dispatcher owns the run: it opens the target, lets faults happen at their instants, joins the
+//! two sides of the ledger, and decides when each phase is over. The clients live on shards, each an
+//! async body on some `LocalSet`, here with a thread and a runtime of its own. Dispatcher and shards
+//! talk through bounded mailboxes only (`links`), so both could as well share one thread.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `opening` | before load: requirements, capabilities, clock difference, the hub's timeline and streams |
+//! | `dispatcher` | the run's state, and the pump that takes in one thing after the other |
+//! | `phases` | running, draining, leaving |
+//! | `gather` | waiting for the hub's side, counters, the sum of everything |
+//! | `layout`, `shard`, `fleet`, `admission`, `traffic` | which client lives where; a shard's body, clients and loops |
+//! | `faults`, `rest_traffic`, `rest`, `hands` | what the engine itself does to the target |
+//! | `streams`, `ledger`, `peak` | the hub's side, the join, how many were open at once |
+//!
+//! # Honest latency
+//!
+//! Planned instants follow from the plan alone. A loop that comes late hands over what has come due
+//! with the instants it was planned for, and a sender that has to wait keeps them: lateness shows as
+//! response time, never as a schedule that moved.
+
+mod admission;
+mod dispatcher;
+mod faults;
+mod fleet;
+mod gather;
+mod hands;
+mod layout;
+mod ledger;
+mod links;
+mod opening;
+mod peak;
+mod phases;
+mod rest;
+mod rest_traffic;
+mod shard;
+mod streams;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -81,8 +122,18 @@ pub enum EngineError {
     Internal(String),
 }
 
-/// Runs a plan to its end. Must be called inside a current-thread runtime; shards run on threads of
-/// their own.
-pub async fn run(_input: RunInput) -> Result<Summary, EngineError> {
-    unimplemented!()
+/// Runs a plan to its end. Must be called inside a current-thread runtime; it brings a `LocalSet` of
+/// its own for the dispatcher's tasks, and shards run on threads of their own.
+///
+/// Ends by itself within the plan's duration plus its grace for draining, for leaving, and for
+/// gathering; on [`Stop::Now`] within a second.
+///
+/// # Errors
+///
+/// Only before load begins, except for [`EngineError::Internal`].
+pub async fn run(input: RunInput) -> Result<Summary, EngineError> {
+    tokio::task::LocalSet::new().run_until(phases::run(input)).await
 }
+
+#[cfg(test)]
+mod testkit;

@@ -1,0 +1,170 @@
+//! After the load: the hub's side of the last rows, its counters, and the sum of everything.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::dispatcher::Dispatcher;
+use super::hands::longest_freeze;
+use super::ledger::{HubTime, HubView, Joiner};
+use super::rest::SignedCaller;
+use super::{EngineError, Stop};
+use crate::event::{Phase, Warning};
+use crate::net::budget;
+use crate::protocol::control::{COUNTERS_PATH, Counters};
+
+/// Times the hub is asked for its counters, at most, until nothing is open any more.
+const COUNTERS_TRIES: usize = 40;
+
+/// Between two of these.
+const COUNTERS_EVERY: Duration = Duration::from_millis(50);
+
+/// How long ledger entries of connections that are gone may be under way.
+const ENTRIES_WITHIN: Duration = Duration::from_secs(1);
+
+/// Looks at the number of open descriptors, at most, until it is what it was.
+const DESCRIPTOR_LOOKS: usize = 20;
+
+impl Dispatcher {
+    /// Waits for the hub's side of the ledger, then reads its counters and looks for descriptors
+    /// that were left open.
+    pub(super) async fn gather(
+        &mut self,
+        descriptors_before: Option<u64>,
+    ) -> Result<(), EngineError> {
+        self.enter(Phase::Gathering);
+        self.stop_holding();
+        self.take_halves();
+        if self.joiner.view() == HubView::Observed {
+            let until = Instant::now() + self.hub_knows_within();
+            self.pump_unless_now(until, |run| run.joiner.awaited() == 0).await?;
+            self.read_counters().await?;
+        }
+        self.count_descriptors(descriptors_before).await
+    }
+
+    /// The longest the hub may take to notice the end of a connection: a whole timeout, if the
+    /// client's end never reached it.
+    fn hub_knows_within(&self) -> Duration {
+        let plan = &self.hands.plan;
+        let keep_alive = plan.hub.keep_alive;
+        keep_alive.timeout
+            + keep_alive.interval
+            + plan.hub.limits.close_linger
+            + plan.grace
+            + longest_freeze(plan)
+    }
+
+    /// Reads the counters until the hub has let go of everything, then waits for the entries that
+    /// they speak of.
+    async fn read_counters(&mut self) -> Result<(), EngineError> {
+        let mut caller = match self.hands.caller() {
+            Ok(caller) => caller,
+            Err(error) => {
+                self.warn(Warning::LedgerIncomplete { why: error.to_string() });
+                return Ok(());
+            }
+        };
+        for _ in 0..COUNTERS_TRIES {
+            let Some(counters) = self.ask_counters(&mut caller).await else { return Ok(()) };
+            let quiet = is_quiet(&counters);
+            self.summary.counters_after = Some(counters);
+            if quiet || self.stopped == Stop::Now {
+                break;
+            }
+            let until = Instant::now() + COUNTERS_EVERY;
+            self.pump_unless_now(until, |_| false).await?;
+        }
+        let Some(counters) = &self.summary.counters_after else { return Ok(()) };
+        let (ended, lost) = (ended(counters), counters.entries_lost);
+        if lost > 0 {
+            let why = format!("the hub lost {lost} entries, because they were read too slowly");
+            self.warn(Warning::LedgerIncomplete { why });
+        }
+        let until = Instant::now() + ENTRIES_WITHIN;
+        self.pump_unless_now(until, |run| run.joiner.hub_ends() >= ended).await
+    }
+
+    async fn ask_counters(&mut self, caller: &mut SignedCaller) -> Option<Counters> {
+        match caller.get(COUNTERS_PATH).await {
+            Ok(counters) => Some(counters),
+            Err(error) => {
+                self.warn(Warning::LedgerIncomplete { why: format!("no counters: {error}") });
+                None
+            }
+        }
+    }
+
+    /// The streams of the hub are still open, as they were when the descriptors were counted before
+    /// the run. The other ends of closed connections may take a moment when the hub is in this
+    /// process.
+    async fn count_descriptors(&mut self, before: Option<u64>) -> Result<(), EngineError> {
+        self.summary.health.descriptors_before = before;
+        for _ in 0..DESCRIPTOR_LOOKS {
+            let now = budget::descriptors_open();
+            self.summary.health.descriptors_after = now;
+            if now <= before || self.stopped == Stop::Now {
+                break;
+            }
+            let until = Instant::now() + COUNTERS_EVERY;
+            self.pump_unless_now(until, |_| false).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds the measures of the shards and of the dispatcher's own calls.
+    pub(super) fn merge_shards(&mut self) {
+        let mut tasks = 0;
+        for (shard, end) in std::mem::take(&mut self.shard_ends).into_iter().enumerate() {
+            let Some(end) = end else {
+                // It did not end: its clients are what is left over.
+                tasks += self.states[shard].as_ref().map_or(1, |state| state.alive.max(1));
+                continue;
+            };
+            tasks += end.tasks + end.defects;
+            self.summary.latency.merge(&end.latency);
+            let counts = end.acks_failed.iter().zip(&end.not_sent);
+            for (population, (acks_failed, not_sent)) in
+                self.summary.populations.iter_mut().zip(counts)
+            {
+                population.acks_failed += acks_failed;
+                population.not_sent += not_sent;
+            }
+        }
+        self.summary.health.tasks_after = tasks;
+        self.summary.latency.merge(&self.hands.latency.borrow());
+        self.summary.rest_failed = self.rest_failed;
+    }
+
+    /// Every half row has had its time. (Not so when the run was stopped at once: then nothing is
+    /// known of what the hub did not see.)
+    pub(super) fn finish_rows(&mut self) {
+        self.stop_holding();
+        self.take_halves();
+        let nothing = Joiner::new(HubView::NotObserved, HubTime::default());
+        let mut joiner = std::mem::replace(&mut self.joiner, nothing);
+        let mut rows = Vec::new();
+        if self.stopped == Stop::Now {
+            rows = joiner.lose_sight();
+        }
+        let (leftover, unmatched) = joiner.finish();
+        rows.extend(leftover);
+        rows.into_iter().for_each(|row| self.emit_row(row));
+        self.summary.hub_rows_unmatched = unmatched;
+        let spans = std::mem::take(&mut self.spans);
+        self.summary.open_peak = spans.peak();
+    }
+}
+
+/// Whether the hub has let go of every connection and of what belonged to them.
+fn is_quiet(counters: &Counters) -> bool {
+    counters.total_connection_count == 0
+        && counters.tasks == 0
+        && counters.groups == 0
+        && counters.queue_bytes == 0
+}
+
+/// Connections that have ended, of which there must be an entry each.
+fn ended(counters: &Counters) -> u64 {
+    counters.connection_open_count.saturating_sub(counters.total_connection_count)
+}

@@ -1,0 +1,238 @@
+//! Before load begins: can the target do what the plan needs, does it let us in, and what time is
+//! it there.
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::hands::CALL_WITHIN;
+use super::ledger::HubView;
+use super::rest::{Body, CallError, SignedCaller, parse};
+use super::streams::{self, HubLine};
+use super::{Control, EngineError, Target};
+use crate::net::{Clock, Connector};
+use crate::protocol::control::{
+    CAPABILITIES_PATH, CONTROL_VERSION, Capabilities, LEDGER_PATH, StartTimeline, TIMELINE_PATH,
+    TRACE_PATH, TimelineStarted,
+};
+use crate::protocol::rest::Operation;
+use crate::protocol::settings::SocketBuffers;
+use crate::scenario::Plan;
+
+/// Group whose existence is asked for, to see whether a target without control API lets us in.
+const PROBE_GROUP: &str = "squall-probe";
+
+/// Times the hub is asked what time it is.
+const CLOCK_PROBES: usize = 3;
+
+/// A target that is ready for load.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Whether the hub's side of the ledger is read.
+    pub(super) view: HubView,
+    /// How far the hub's clock is ahead of ours, in nanoseconds.
+    pub(super) hub_ahead_ns: i64,
+    /// Tasks that read the hub's streams.
+    pub(super) streams: Streams,
+}
+
+/// Tasks that read the hub's streams; they end when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Streams(Vec<JoinHandle<()>>);
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Checks the target, begins the hub's timeline and opens its streams.
+pub(super) async fn open(
+    plan: &Plan,
+    target: &Target,
+    clock: Clock,
+    ledger: mpsc::Sender<HubLine>,
+    trace: mpsc::Sender<Bytes>,
+) -> Result<Opened, EngineError> {
+    check_requirements(plan, target)?;
+    let key = target.access_key.as_ref();
+    let caller = SignedCaller::new(&target.connector, key, clock, CALL_WITHIN);
+    match (target.control, caller) {
+        (Control::Offered, Ok(caller)) => open_controlled(plan, caller, clock, ledger, trace).await,
+        (Control::Offered, Err(_)) => Err(EngineError::Requirement(
+            "the control API needs the hub's access key; give its connection string".to_owned(),
+        )),
+        (Control::Absent, caller) => {
+            match caller {
+                Ok(caller) => probe_signed(plan, caller).await?,
+                Err(_) => probe_plain(&target.connector).await?,
+            }
+            let streams = Streams::default();
+            Ok(Opened { view: HubView::NotObserved, hub_ahead_ns: 0, streams })
+        }
+    }
+}
+
+fn check_requirements(plan: &Plan, target: &Target) -> Result<(), EngineError> {
+    if plan.requires.control && target.control == Control::Absent {
+        return Err(EngineError::Requirement(
+            "it needs faults or settings of the hub, which only a Squall hub offers; run it \
+             against the embedded hub or `squall hub`"
+                .to_owned(),
+        ));
+    }
+    if plan.requires.access_key && target.access_key.is_none() {
+        return Err(EngineError::Requirement(
+            "it needs REST calls or tokens of its own; give a connection string with its access \
+             key instead of a client URL"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+async fn open_controlled(
+    plan: &Plan,
+    mut caller: SignedCaller,
+    clock: Clock,
+    ledger: mpsc::Sender<HubLine>,
+    trace: mpsc::Sender<Bytes>,
+) -> Result<Opened, EngineError> {
+    let hub_ahead_ns = meet(&mut caller, clock).await?;
+    let start = StartTimeline { run: plan.name.clone(), settings: plan.hub.clone() };
+    match caller.post(TIMELINE_PATH, &start).await {
+        Ok(answer) => {
+            parse::<TimelineStarted>(TIMELINE_PATH, &answer)
+                .map_err(|error| unreachable(&error))?;
+        }
+        Err(CallError::Status { status: StatusCode::CONFLICT, .. }) => {
+            return Err(EngineError::Requirement(
+                "a hub of its own: connections of another run are still open on this one; wait \
+                 for that run to end"
+                    .to_owned(),
+            ));
+        }
+        Err(CallError::Status { status: StatusCode::BAD_REQUEST, body, .. }) => {
+            return Err(EngineError::Requirement(format!("its hub settings{body}")));
+        }
+        Err(error) => return Err(unreachable(&error)),
+    }
+    let entries = caller.lines(LEDGER_PATH).await.map_err(|error| unreachable(&error))?;
+    let records = caller.lines(TRACE_PATH).await.map_err(|error| unreachable(&error))?;
+    let streams = Streams(vec![
+        tokio::task::spawn_local(streams::read_ledger(entries, ledger)),
+        tokio::task::spawn_local(streams::read_trace(records, trace)),
+    ]);
+    Ok(Opened { view: HubView::Observed, hub_ahead_ns, streams })
+}
+
+/// Asks the hub what it is; returns how far its clock is ahead of ours.
+async fn meet(caller: &mut SignedCaller, clock: Clock) -> Result<i64, EngineError> {
+    let mut best: Option<ClockProbe> = None;
+    for _ in 0..CLOCK_PROBES {
+        let asked = Instant::now();
+        let hub: Capabilities =
+            caller.get(CAPABILITIES_PATH).await.map_err(|error| unreachable(&error))?;
+        if hub.version != CONTROL_VERSION {
+            return Err(EngineError::Requirement(format!(
+                "version {CONTROL_VERSION} of the control API, and the hub speaks version {}; use \
+                 the same release of squall on both sides",
+                hub.version
+            )));
+        }
+        let probe = ClockProbe::new(clock, asked, Instant::now(), hub.now_ns);
+        best = Some(best.map_or(probe, |best| best.better(probe)));
+    }
+    Ok(best.map_or(0, ClockProbe::ahead_ns))
+}
+
+/// One reading of the hub's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ClockProbe {
+    /// Hub's clock less ours, if it was read halfway between question and answer.
+    ahead_ns: i64,
+    /// Half of the time between question and answer: the error's bound.
+    bound_ns: u64,
+}
+
+impl ClockProbe {
+    fn new(clock: Clock, asked: Instant, answered: Instant, hub_ns: u64) -> Self {
+        let half = answered.saturating_duration_since(asked) / 2;
+        let ours = clock.at_ns(asked + half);
+        let ahead = i128::from(hub_ns) - i128::from(ours);
+        Self {
+            ahead_ns: i64::try_from(ahead).unwrap_or(0),
+            bound_ns: u64::try_from(half.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    const fn better(self, other: Self) -> Self {
+        if other.bound_ns < self.bound_ns { other } else { self }
+    }
+
+    /// The difference to apply. One within its own error tells nothing, and is none where engine and
+    /// hub share a machine's clock.
+    const fn ahead_ns(self) -> i64 {
+        if self.ahead_ns.unsigned_abs() <= self.bound_ns { 0 } else { self.ahead_ns }
+    }
+}
+
+/// One cheap call that tells whether the key is accepted. Whether the group exists does not matter.
+async fn probe_signed(plan: &Plan, mut caller: SignedCaller) -> Result<(), EngineError> {
+    let group = PROBE_GROUP.to_owned();
+    let operation = Operation::GroupExists { hub: plan.hub_name.clone(), group };
+    match caller.operation(&operation, &[], Body::Empty).await {
+        Ok(_) | Err(CallError::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(()),
+        Err(error) => Err(unreachable(&error)),
+    }
+}
+
+/// Without a key only the connection itself can be tried.
+async fn probe_plain(connector: &Connector) -> Result<(), EngineError> {
+    let connecting = connector.connect(SocketBuffers::default());
+    let endpoint = connector.endpoint();
+    match tokio::time::timeout(CALL_WITHIN, connecting).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(EngineError::Unreachable(format!("{endpoint}: {error}"))),
+        Err(_) => Err(EngineError::Unreachable(format!(
+            "{endpoint}: no connection within {CALL_WITHIN:?}"
+        ))),
+    }
+}
+
+/// A call before load that failed, with what to do where that is known.
+fn unreachable(error: &CallError) -> EngineError {
+    let hint = match error {
+        CallError::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
+            "; check the access key of the connection string, and the clocks of both machines"
+        }
+        CallError::Status { status: StatusCode::NOT_FOUND, .. } => {
+            "; this is no Squall hub, or its control API is off"
+        }
+        _ => "",
+    };
+    EngineError::Unreachable(format!("{error}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_difference_counts_only_beyond_its_error() {
+        let clock = Clock::fixed(1_000_000_000);
+        let asked = Instant::now();
+        let answered = asked + Duration::from_micros(200);
+        let same = ClockProbe::new(clock, asked, answered, 1_000_000_000 + 150_000);
+        assert_eq!((same.ahead_ns, same.bound_ns), (50_000, 100_000));
+        assert_eq!(same.ahead_ns(), 0);
+        let other = ClockProbe::new(clock, asked, answered, 1_005_000_000);
+        assert_eq!(other.ahead_ns(), 4_900_000);
+        let slow = ClockProbe::new(clock, asked, asked + Duration::from_secs(1), 3_000_000_000);
+        assert_eq!(slow.better(other), other);
+    }
+}

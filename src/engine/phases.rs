@@ -1,0 +1,277 @@
+//! A run from its opening to its end: running, draining, leaving. (Gathering is next door.)
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::dispatcher::{Dispatcher, Inbox, Pumped};
+use super::hands::{Hands, OUTCOMES_MAX};
+use super::layout::Layout;
+use super::ledger::{HubTime, Joiner};
+use super::links::{COMMANDS_MAX, Command, REPORTS_MAX, ShardLinks, ShardPhase, ShardState};
+use super::opening::{self, Opened};
+use super::shard::{self, LEAVE_BATCH, ShardSetup};
+use super::streams::HUB_LINES_MAX;
+use super::{EngineError, RunInput, Stop, rest_traffic, traffic};
+use crate::client::EndSink;
+use crate::event::{ClientEnd, EventKind, HowEnded, Phase, RunStarted, Warning};
+use crate::measure::{StreamBook, Summary};
+use crate::net::{Pacer, budget};
+use crate::scenario::plan::Senders;
+use crate::verdict;
+
+/// From the last preparation to the epoch, so that arrivals at 0 find every thread up.
+const LEAD: Duration = Duration::from_millis(50);
+
+/// Ends of attempts that may wait for the dispatcher. Past it they are lost and the run is invalid.
+const ENDS_MAX: usize = 65_536;
+
+/// How long clients that are killed, and shards that are told to finish, may take.
+const KILL_WITHIN: Duration = Duration::from_millis(400);
+
+/// Beyond the grace of the clients themselves, for the last of them to notice.
+const LEAVE_MARGIN: Duration = Duration::from_millis(500);
+
+/// What lives beside the dispatcher while it pumps.
+struct Company {
+    threads: Vec<JoinHandle<()>>,
+    ends_lost: Arc<AtomicU64>,
+    rest_stop: Option<watch::Sender<()>>,
+    descriptors_before: Option<u64>,
+    opened: Opened,
+}
+
+/// Runs a plan to its end, on the current `LocalSet`.
+pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
+    let (mut dispatcher, mut company) = prepare(input).await?;
+    let how = dispatcher.running().await?;
+    drop(company.rest_stop.take());
+    let how = dispatcher.wind_down(how).await?;
+    for thread in company.threads.drain(..) {
+        // A shard that has not ended by now is reported as tasks left over; nobody waits for it.
+        if dispatcher.all_shards_ended() {
+            thread.join().map_err(|_| EngineError::Internal("a shard panicked".to_owned()))?;
+        }
+    }
+    if dispatcher.stopped < Stop::Now {
+        dispatcher.gather(company.descriptors_before).await?;
+    }
+    let lost = company.ends_lost.load(Ordering::Relaxed);
+    drop(company.opened.streams);
+    Ok(dispatcher.conclude(how, lost))
+}
+
+/// Opens the target and starts the shards. The epoch is near when this returns.
+async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> {
+    let RunInput { plan, target, clock, threads, mut stop, events, trace } = input;
+    let (ledger, hub) = mpsc::channel(HUB_LINES_MAX);
+    let opened = tokio::select! {
+        biased;
+        Ok(_) = stop.wait_for(|&wish| wish > Stop::Run) => return Err(EngineError::Interrupted),
+        opened = opening::open(&plan, &target, clock, ledger, trace) => opened?,
+    };
+    let descriptors_before = budget::descriptors_open();
+
+    let layout = Layout::new(&plan, threads);
+    let book = StreamBook::new(plan.streams as usize);
+    let (report, reports) = mpsc::channel(REPORTS_MAX);
+    let (end, ends) = mpsc::channel::<ClientEnd>(ENDS_MAX);
+    let ends_lost = Arc::new(AtomicU64::new(0));
+    let epoch = Instant::now() + LEAD;
+    let (mut commands, mut shards) = (Vec::new(), Vec::new());
+    for number in 0..layout.shards() {
+        let (command, told) = mpsc::channel(COMMANDS_MAX);
+        commands.push(command);
+        shards.push(ShardSetup {
+            plan: Arc::clone(&plan),
+            layout: layout.clone(),
+            shard: number,
+            clock,
+            epoch,
+            connector: target.connector.clone(),
+            credentials: target.credentials.clone(),
+            book: Arc::clone(&book),
+            ends: EndSink { queue: end.clone(), lost: Arc::clone(&ends_lost) },
+            commands: told,
+            reports: report.clone(),
+        });
+    }
+    let spawned: std::io::Result<Vec<_>> = shards.into_iter().map(shard::spawn).collect();
+    let threads = spawned
+        .map_err(|error| EngineError::Internal(format!("no thread for the clients: {error}")))?;
+
+    let (outcome, outcomes) = mpsc::channel(OUTCOMES_MAX);
+    let time = HubTime { epoch_unix_ns: clock.at_ns(epoch), ahead_ns: opened.hub_ahead_ns };
+    let joiner = Joiner::new(opened.view, time);
+    let hands = Rc::new(Hands {
+        plan,
+        clock,
+        epoch,
+        target,
+        pacer: Pacer::start(),
+        shards: ShardLinks::new(commands, Rc::new(layout)),
+        book,
+        latency: std::cell::RefCell::default(),
+        outcomes: outcome,
+    });
+    let inbox = Inbox { stop, reports, outcomes, hub, ends };
+    let mut dispatcher = Dispatcher::new(hands, inbox, events, joiner);
+    dispatcher.announce();
+    let rest_stop = Some(dispatcher.start_rest_traffic());
+    Ok((dispatcher, Company { threads, ends_lost, rest_stop, descriptors_before, opened }))
+}
+
+impl Dispatcher {
+    fn announce(&mut self) {
+        let hands = Rc::clone(&self.hands);
+        let plan = &hands.plan;
+        self.emit(EventKind::RunStarted(Box::new(RunStarted {
+            scenario: plan.name.clone(),
+            seed: plan.seed,
+            plan_hash: plan.hash.clone(),
+            world: "sockets".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            target: hands.target.connector.endpoint().to_string(),
+            epoch_unix_ns: hands.clock.at_ns(hands.epoch),
+        })));
+    }
+
+    /// Starts what the engine itself sends. It stops when the sender is dropped.
+    fn start_rest_traffic(&mut self) -> watch::Sender<()> {
+        let (stop, stopped) = watch::channel(());
+        let hands = Rc::clone(&self.hands);
+        for (index, settings) in hands.plan.traffic.iter().enumerate() {
+            if settings.from == Senders::Rest {
+                self.rest_traffic.insert(index);
+                let send = rest_traffic::send(Rc::clone(&hands), index, stopped.clone());
+                tokio::task::spawn_local(send);
+            }
+        }
+        stop
+    }
+
+    /// Runs until everything is decided, the time is up, or the user interrupts.
+    async fn running(&mut self) -> Result<HowEnded, EngineError> {
+        self.enter(Phase::Running);
+        let over = self.hands.epoch + self.hands.plan.duration;
+        loop {
+            match self.pump(over, Self::nothing_is_waited_for).await? {
+                Pumped::Met => {}
+                Pumped::Deadline => return Ok(HowEnded::TimeUp),
+                Pumped::Stopped => return Ok(HowEnded::Interrupted),
+            }
+            // What must not happen is watched for a while longer.
+            let settled = Instant::now() + self.hands.plan.settle;
+            match self.pump(settled.min(over), |_| false).await? {
+                Pumped::Stopped => return Ok(HowEnded::Interrupted),
+                _ if settled <= over && self.nothing_is_waited_for() => {
+                    return Ok(HowEnded::Decided);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn nothing_is_waited_for(&self) -> bool {
+        self.faults_done()
+            && !self.rest_traffic.iter().any(|&rest| traffic::is_bounded(&self.hands.plan, rest))
+            && self.shards_say(|state| state.arriving == 0 && state.bounded_senders == 0)
+            && verdict::decided(&self.hands.plan, &self.summary)
+    }
+
+    /// Drains, then lets everybody leave. A wish to stop now cuts both short.
+    async fn wind_down(&mut self, how: HowEnded) -> Result<HowEnded, EngineError> {
+        let interrupted = |stopped| if stopped > Stop::Run { HowEnded::Interrupted } else { how };
+        if self.stopped < Stop::Now {
+            self.enter(Phase::Draining);
+            self.tell_all(|| Command::Drain)?;
+            let until = Instant::now() + self.hands.plan.grace;
+            self.pump_unless_now(until, Self::is_drained).await?;
+        }
+        if self.stopped < Stop::Now {
+            self.enter(Phase::Leaving);
+            self.tell_all(|| Command::LeaveAll)?;
+            let until = Instant::now() + self.leave_within();
+            self.pump_unless_now(until, Self::everybody_is_gone).await?;
+        }
+        if !self.everybody_is_gone() {
+            self.tell_all(|| Command::Kill)?;
+            let until = Instant::now() + KILL_WITHIN;
+            self.pump_through(until, Self::everybody_is_gone).await?;
+        }
+        self.tell_all(|| Command::Finish)?;
+        let until = Instant::now() + KILL_WITHIN;
+        self.pump_through(until, Self::all_shards_ended).await?;
+        Ok(interrupted(self.stopped))
+    }
+
+    /// Whether every shard has ended in order.
+    pub(super) fn all_shards_ended(&self) -> bool {
+        self.shard_ends.iter().all(Option::is_some)
+    }
+
+    /// Pumps on through a first wish to stop, which is what is being done already.
+    pub(super) async fn pump_unless_now(
+        &mut self,
+        until: Instant,
+        met: impl Fn(&Self) -> bool + Copy,
+    ) -> Result<(), EngineError> {
+        while self.pump(until, met).await? == Pumped::Stopped && self.stopped < Stop::Now {}
+        Ok(())
+    }
+
+    /// Pumps on whatever the user wishes: for waits shorter than any wish.
+    pub(super) async fn pump_through(
+        &mut self,
+        until: Instant,
+        met: impl Fn(&Self) -> bool + Copy,
+    ) -> Result<(), EngineError> {
+        while self.pump(until, met).await? == Pumped::Stopped {}
+        Ok(())
+    }
+
+    fn is_drained(&self) -> bool {
+        let drained =
+            |state: &ShardState| state.phase >= ShardPhase::Draining && state.under_way == 0;
+        self.shards_say(drained) && self.rest_traffic.is_empty() && !self.faults_under_way()
+    }
+
+    fn everybody_is_gone(&self) -> bool {
+        self.shards_say(|state| state.phase == ShardPhase::Leaving && state.alive == 0)
+    }
+
+    fn shards_say(&self, what: impl Fn(&ShardState) -> bool) -> bool {
+        self.states.iter().all(|state| state.as_ref().is_some_and(&what))
+    }
+
+    fn tell_all(&self, make: impl Fn() -> Command) -> Result<(), EngineError> {
+        self.hands.shards.tell_all(make).map_err(|gone| EngineError::Internal(gone.to_string()))
+    }
+
+    /// Grace for each client, and the time over which they are told.
+    fn leave_within(&self) -> Duration {
+        let clients = usize::try_from(self.hands.plan.clients()).unwrap_or(usize::MAX);
+        let batches = u32::try_from(clients / LEAVE_BATCH).unwrap_or(u32::MAX);
+        self.hands.plan.grace + LEAVE_MARGIN + shard::LOOK_EVERY.saturating_mul(batches)
+    }
+
+    /// Adds what the parts left to the sums, and says that the run has ended.
+    fn conclude(mut self, how: HowEnded, ends_lost: u64) -> Summary {
+        self.finish_rows();
+        self.merge_shards();
+        let elapsed = self.at_ns(Instant::now());
+        self.summary.elapsed_ns = elapsed;
+        self.emit(EventKind::RunEnded { how });
+        let lost = self.events.lost + ends_lost;
+        if lost > 0 {
+            // There may be no room for one more event; the sums know at any rate.
+            self.summary.health.warnings.insert(Warning::EventsLost { count: lost });
+        }
+        self.summary
+    }
+}
