@@ -140,3 +140,21 @@ impl FromStr for CloseCategory {
             .ok_or(NoSuchCategory)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_in_any_case_and_nothing_else_is() {
+        for category in CloseCategory::ALL {
+            assert_eq!(category.name().parse(), Ok(category));
+            assert_eq!(category.name().to_lowercase().parse(), Ok(category));
+            assert_eq!(format!("{category:>30}").trim_start(), category.name());
+            assert_eq!(serde_json::json!(category), category.name());
+        }
+        for name in ["", "PingTimeouts", "Unknown"] {
+            assert_eq!(name.parse::<CloseCategory>(), Err(NoSuchCategory));
+        }
+    }
+}

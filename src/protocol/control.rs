@@ -220,3 +220,61 @@ pub struct HubRefusal {
     /// When.
     pub at_ns: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) -> String {
+        let text = serde_json::to_string(value).unwrap();
+        assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value, "{text}");
+        text
+    }
+
+    #[test]
+    fn bodies_come_back_from_their_json() {
+        comes_back(&Capabilities {
+            version: CONTROL_VERSION,
+            now_ns: u64::MAX,
+            settings: HubSettings::ci(),
+            listen_backlog: 4_096,
+        });
+        comes_back(&StartTimeline { run: "r".into(), settings: HubSettings::real() });
+        comes_back(&TimelineStarted { now_ns: 1 });
+        for fault in [
+            HubFault::Reload { share: 0.5, over: Duration::from_millis(1_500) },
+            HubFault::Freeze { lasting: Duration::from_secs(1) },
+            HubFault::Scale { tier: Tier::Premium, units: 2 },
+        ] {
+            comes_back(&fault);
+        }
+        comes_back(&LedgerEntry::Refused(Box::new(HubRefusal {
+            attempt: None,
+            category: CloseCategory::Unauthorized,
+            status: 401,
+            log_reason: "no token".into(),
+            at_ns: 7,
+        })));
+    }
+
+    #[test]
+    fn counters_carry_the_services_names() {
+        let mut counters = Counters { total_connection_count: 3, ..Counters::default() };
+        counters.connection_close_count.insert(CloseCategory::PingTimeout, 2);
+        counters.client_request_status.insert(429, 5);
+        let text = comes_back(&counters);
+        for part in [
+            r#""ConnectionCloseCount":{"PingTimeout":2}"#,
+            r#""TotalConnectionCount":3"#,
+            r#""ClientRequestStatus":{"429":5}"#,
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

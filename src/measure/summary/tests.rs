@@ -1,5 +1,7 @@
 //! Tests of the summary.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -213,6 +215,30 @@ fn warnings_count_and_other_events_do_not() {
     }
     assert_eq!(summary.health.warnings, BTreeSet::from([Warning::PortsExhausted]));
     assert_eq!(summary.populations[0].attempts, 1);
+}
+
+#[test]
+fn events_read_back_from_their_lines_are_the_same_events() {
+    let attempt_ended = |row| EventKind::AttemptEnded(Box::new(row));
+    let mut unseen = row("calm", 4, 1);
+    unseen.hub = HubSide::NotSeen;
+    let failure = crate::event::ConnectFailure::TimedOut;
+    unseen.client.observation = ClientObservation::ConnectFailed { failure };
+    for kind in [
+        attempt_ended(row("calm", 3, 0)),
+        attempt_ended(dropped(row("a.b", 3, 0), CloseCategory::SlowClient)),
+        attempt_ended(refused(row("wild", 3, 0))),
+        attempt_ended(unseen),
+        EventKind::Warning(Warning::DescriptorsExhausted),
+        EventKind::Warning(Warning::EventsLost { count: u64::MAX }),
+        EventKind::PhaseChanged { phase: Phase::Leaving },
+        EventKind::FaultDone { index: 1, what: "x".into(), addressed: Some(3), error: None },
+        EventKind::RunEnded { how: crate::event::HowEnded::Decided },
+    ] {
+        let event = Event { at_ns: u64::MAX, kind };
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event, "{line}");
+    }
 }
 
 /// Numbers of one population that must not depend on the order of rows.
