@@ -75,8 +75,6 @@ pub struct ShardCounts {
     pub received: Cell<u64>,
     /// Messages published.
     pub published: Cell<u64>,
-    /// Opens and recoveries so far, per population in plan order.
-    pub live: RefCell<Vec<crate::measure::LiveCounts>>,
     /// Acknowledgements that failed, per population.
     pub acks_failed: RefCell<Vec<u64>>,
     /// Publishes refused because the outbox was full or the client was not connected, per population.

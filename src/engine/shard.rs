@@ -135,12 +135,21 @@ pub(super) async fn shard(setup: ShardSetup) {
 }
 
 fn counts(populations: usize) -> ShardCounts {
+    let zeros = || RefCell::new(vec![0; populations]);
     ShardCounts {
-        live: RefCell::new(vec![LiveCounts::default(); populations]),
-        acks_failed: RefCell::new(vec![0; populations]),
-        not_sent: RefCell::new(vec![0; populations]),
+        opens: zeros(),
+        recovered: zeros(),
+        acks_failed: zeros(),
+        not_sent: zeros(),
         ..ShardCounts::default()
     }
+}
+
+/// What the clients of a shard count while the run goes on, per population.
+fn live(counts: &ShardCounts) -> Vec<LiveCounts> {
+    let (opens, recovered) = (counts.opens.borrow(), counts.recovered.borrow());
+    let both = opens.iter().zip(recovered.iter());
+    both.map(|(&opens, &recovered)| LiveCounts { opens, recovered }).collect()
 }
 
 struct Body {
@@ -251,7 +260,7 @@ impl Body {
             bounded_senders: self.fleet.bounded_senders(),
             under_way: self.fleet.under_way(),
             alive: self.fleet.alive(),
-            live: counts.live.borrow().clone(),
+            live: live(counts),
         }
     }
 
