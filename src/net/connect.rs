@@ -70,8 +70,8 @@ impl Connector {
         &self.endpoint
     }
 
-    /// Opens a connection: `TCP_NODELAY`, buffers set before connect, TLS handshake done. The caller
-    /// bounds the time.
+    /// Opens a connection: `TCP_NODELAY`, buffers set before connect, TLS handshake done. The
+    /// caller bounds the time.
     ///
     /// The host's addresses are tried in order. Running out of descriptors or ports ends the
     /// attempt at once: another address would not help.
@@ -121,7 +121,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
 
 async fn connect_tcp(address: SocketAddr, buffers: SocketBuffers) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    set_buffers(SockRef::from(&socket), buffers)?;
+    set_buffers(&SockRef::from(&socket), buffers)?;
     socket.set_nodelay(true)?;
     socket.connect(address).await
 }
@@ -230,5 +230,240 @@ fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
         Err(bad("it holds no certificate".to_owned()))
     } else {
         Ok(certificates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{IoSlice, Write};
+    use std::pin::Pin;
+
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::net::testing::{bounded, listener};
+
+    /// A server that speaks TLS, and the file to trust it by.
+    struct TlsServer {
+        listener: TcpListener,
+        acceptor: tokio_rustls::TlsAcceptor,
+        endpoint: Endpoint,
+        ca_file: tempfile::NamedTempFile,
+    }
+
+    impl TlsServer {
+        async fn start() -> Self {
+            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+            let key =
+                PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = rustls::ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![made.cert.der().clone()], key)
+                .unwrap();
+            let mut ca_file = tempfile::NamedTempFile::new().unwrap();
+            ca_file.write_all(made.cert.pem().as_bytes()).unwrap();
+            let (listener, endpoint) = listener(Scheme::Https).await;
+            Self { listener, acceptor: Arc::new(config).into(), endpoint, ca_file }
+        }
+
+        async fn connector(&self) -> Connector {
+            Connector::new(self.endpoint.clone(), Some(self.ca_file.path())).await.unwrap()
+        }
+
+        async fn accept(&self) -> io::Result<Stream> {
+            let (tcp, _) = self.listener.accept().await?;
+            let tls = self.acceptor.accept(Tcp::from(tcp)).await?;
+            Ok(Stream::Tls(Box::new(tls.into())))
+        }
+
+        async fn pair(&self) -> (Stream, Stream) {
+            let connector = self.connector().await;
+            let (client, server) = bounded(async {
+                tokio::join!(connector.connect(SocketBuffers::default()), self.accept())
+            })
+            .await;
+            (client.unwrap(), server.unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plain_connection_has_its_buffers_before_it_connects() {
+        let (listener, endpoint) = listener(Scheme::Http).await;
+        let connector = Connector::new(endpoint, None).await.unwrap();
+        let buffers = SocketBuffers { send: Some(8192), receive: Some(4096) };
+        let stream = bounded(connector.connect(buffers)).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+        let Stream::Tcp(tcp) = &stream else { panic!("plain TCP") };
+        let socket = SockRef::from(tcp.tcp_stream());
+        assert!(tcp.tcp_stream().nodelay().unwrap());
+        assert!((8192..=16_384).contains(&socket.send_buffer_size().unwrap()));
+        assert!((4096..=8192).contains(&socket.recv_buffer_size().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn localhost_needs_no_name_service_and_falls_back() {
+        let both = resolve("LocalHost", 7).await.unwrap();
+        assert_eq!(both, ["127.0.0.1:7".parse().unwrap(), "[::1]:7".parse().unwrap()]);
+        assert_eq!(resolve("::1", 9).await.unwrap(), ["[::1]:9".parse().unwrap()]);
+
+        let (listener, endpoint) = listener(Scheme::Http).await;
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let addresses = [nobody, listener.local_addr().unwrap()].into();
+        let connector = Connector { endpoint, addresses, tls: None };
+        bounded(connector.connect(SocketBuffers::default())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failed_connect_names_its_kind_and_a_remedy() {
+        let (listener, endpoint) = listener(Scheme::Http).await;
+        drop(listener);
+        let connector = Connector::new(endpoint, None).await.unwrap();
+        let error = bounded(connector.connect(SocketBuffers::default())).await.unwrap_err();
+        assert_eq!(error.failure, ConnectFailure::ConnectionRefused);
+        assert!(error.to_string().contains("is the hub running"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn errors_of_the_system_are_told_apart() {
+        let address = "127.0.0.1:80".parse().unwrap();
+        for (errno, failure) in [
+            (24, ConnectFailure::DescriptorsExhausted),
+            (23, ConnectFailure::DescriptorsExhausted),
+            (99, ConnectFailure::PortsExhausted),
+            (104, ConnectFailure::Reset),
+            (110, ConnectFailure::TimedOut),
+            (111, ConnectFailure::ConnectionRefused),
+            (13, ConnectFailure::Other),
+        ] {
+            let error = connect_error(address, &io::Error::from_raw_os_error(errno));
+            assert_eq!(error.failure, failure, "{error}");
+            assert!(error.detail.contains("127.0.0.1:80"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_carries_bytes_ends_and_resets() {
+        let server = TlsServer::start().await;
+        let (mut client, mut hub) = server.pair().await;
+        bounded(async {
+            client.write_all(b"ping").await.unwrap();
+            client.flush().await.unwrap();
+            let mut got = [0; 4];
+            hub.read_exact(&mut got).await.unwrap();
+            assert_eq!(&got, b"ping");
+            hub.shutdown().await.unwrap();
+            assert_eq!(client.read(&mut got).await.unwrap(), 0);
+        })
+        .await;
+
+        let (mut client, hub) = server.pair().await;
+        hub.abort();
+        let error = bounded(client.read(&mut [0; 4])).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn an_end_without_tls_farewell_is_an_end() {
+        let server = TlsServer::start().await;
+        let (mut client, hub) = server.pair().await;
+        drop(hub);
+        assert_eq!(bounded(client.read(&mut [0; 4])).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn tls_takes_bytes_until_both_it_and_the_socket_are_full() {
+        let server = TlsServer::start().await;
+        let (mut client, mut hub) = server.pair().await;
+        assert!(!client.has_unsent());
+        let mut sent = 0;
+        let error = loop {
+            match client.try_write_vectored(&[IoSlice::new(&[1; 5000]), IoSlice::new(&[2; 5000])]) {
+                Ok(count) => sent += count,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(client.has_unsent());
+        let mut got = Vec::new();
+        let (ended, read) = bounded(async {
+            tokio::join!(
+                async {
+                    poll_fn(|cx| Pin::new(&mut client).poll_flush(cx)).await?;
+                    assert!(!client.has_unsent());
+                    client.shutdown().await
+                },
+                hub.read_to_end(&mut got)
+            )
+        })
+        .await;
+        ended.unwrap();
+        read.unwrap();
+        assert_eq!(got.len(), sent);
+    }
+
+    #[tokio::test]
+    async fn a_stalled_tls_client_sees_a_reset_without_reading() {
+        let server = TlsServer::start().await;
+        let (mut client, mut hub) = server.pair().await;
+        hub.write_all(&[0; 10_000]).await.unwrap();
+        hub.flush().await.unwrap();
+        let (seen, ()) = bounded(async {
+            tokio::join!(poll_fn(|cx| client.poll_hung_up(cx)), async {
+                crate::net::testing::pause().await;
+                hub.abort();
+            })
+        })
+        .await;
+        assert_eq!(seen, ());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_authority_is_refused_with_the_flag_to_use() {
+        let (server, other) = (TlsServer::start().await, TlsServer::start().await);
+        let endpoint = server.endpoint.clone();
+        let connector = Connector::new(endpoint, Some(other.ca_file.path())).await.unwrap();
+        let (error, _) = bounded(async {
+            tokio::join!(connector.connect(SocketBuffers::default()), server.accept())
+        })
+        .await;
+        let error = error.unwrap_err();
+        assert_eq!(error.failure, ConnectFailure::Tls);
+        assert!(error.to_string().contains("--ca-file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn plain_text_on_a_tls_port_is_named() {
+        let server = TlsServer::start().await;
+        let connector = server.connector().await;
+        let plain = async {
+            let (mut tcp, _) = server.listener.accept().await.unwrap();
+            tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            tcp
+        };
+        let (error, _tcp) =
+            bounded(async { tokio::join!(connector.connect(SocketBuffers::default()), plain) })
+                .await;
+        let error = error.unwrap_err();
+        assert_eq!(error.failure, ConnectFailure::Tls);
+        assert!(error.to_string().contains("speak TLS"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_bad_ca_file_is_named_with_what_it_must_hold() {
+        let (_listener, endpoint) = listener(Scheme::Https).await;
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let missing = std::path::PathBuf::from("no-such-folder/ca.pem");
+        for path in [empty.path(), &missing] {
+            let error = Connector::new(endpoint.clone(), Some(path)).await.unwrap_err().to_string();
+            let name = path.display().to_string();
+            assert!(error.contains(&name) && error.contains("PEM"), "{error}");
+        }
     }
 }

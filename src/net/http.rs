@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 caller over [`super::Stream`]: one kept-alive connection, one request at a time,
-//! every call bounded in time. For REST, the control API and, later, webhooks.
+//! A small HTTP/1.1 caller over [`super::Stream`]: one kept-alive connection, one request at a
+//! time, every call bounded in time. For REST, the control API and, later, webhooks.
 
 use std::fmt;
 use std::time::Duration;
@@ -95,7 +95,8 @@ impl HttpCaller {
     }
 
     /// Calls on a connection of its own and hands out the body line by line as it comes. `within`
-    /// bounds the time to the head of the answer; how long to wait for a line is the reader's choice.
+    /// bounds the time to the head of the answer; how long to wait for a line is the reader's
+    /// choice.
     pub async fn lines(
         &self,
         request: HttpRequest,
@@ -262,7 +263,7 @@ impl Lines {
             if let Some(at) = found {
                 let line = self.buffer.split_to(self.searched + at + 1);
                 self.searched = 0;
-                return Ok(Some(without_end(line.freeze())));
+                return Ok(Some(without_end(&line.freeze())));
             }
             self.searched = self.buffer.len();
             if self.searched > LINE_BYTES_MAX {
@@ -287,8 +288,269 @@ impl Lines {
     }
 }
 
-fn without_end(line: Bytes) -> Bytes {
-    let text = line.strip_suffix(b"\n").unwrap_or(&line);
+fn without_end(line: &Bytes) -> Bytes {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     line.slice(..text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::testing::{bounded, listener, local};
+    use crate::protocol::Scheme;
+
+    const WITHIN: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(200);
+
+    async fn caller() -> (TcpListener, HttpCaller) {
+        let (listener, endpoint) = listener(Scheme::Http).await;
+        (listener, HttpCaller::new(Connector::new(endpoint, None).await.unwrap()))
+    }
+
+    fn request(method: http::Method, path: &str, body: &'static str) -> HttpRequest {
+        HttpRequest {
+            method,
+            path_and_query: path.to_owned(),
+            headers: vec![(
+                http::header::AUTHORIZATION,
+                http::HeaderValue::from_static("Bearer t"),
+            )],
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    fn get() -> HttpRequest {
+        request(http::Method::GET, "/ok?x=1", "")
+    }
+
+    /// Reads one request whose body ends with `last`.
+    async fn read_request(stream: &mut TcpStream, last: &str) -> String {
+        let mut text = Vec::new();
+        while !text.ends_with(last.as_bytes()) {
+            assert!(stream.read_buf(&mut text).await.unwrap() > 0, "{text:?}");
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    async fn answer(stream: &mut TcpStream, body: &str) {
+        let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    #[test]
+    fn calls_share_one_connection_and_say_what_they_should() {
+        local(async {
+            let (listener, mut caller) = caller().await;
+            let host = format!("host: {}", listener.local_addr().unwrap());
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let first = read_request(&mut stream, "\r\n\r\n").await.to_ascii_lowercase();
+                answer(&mut stream, "one").await;
+                let second = read_request(&mut stream, "hello").await.to_ascii_lowercase();
+                answer(&mut stream, "two").await;
+                (first, second)
+            };
+            let client = async {
+                let one = caller.call(get(), WITHIN).await.unwrap();
+                let post = request(http::Method::POST, "/say", "hello");
+                (one, caller.call(post, WITHIN).await.unwrap())
+            };
+            let ((first, second), (one, two)) = tokio::join!(server, client);
+            assert!(first.starts_with("get /ok?x=1 http/1.1\r\n"), "{first}");
+            assert!(first.contains(&host) && first.contains("authorization: bearer t"), "{first}");
+            assert!(second.contains("content-length: 5\r\n"), "{second}");
+            assert_eq!(
+                (one.status.as_u16(), &one.body[..], &two.body[..]),
+                (200, &b"one"[..], &b"two"[..])
+            );
+        });
+    }
+
+    #[test]
+    fn a_kept_connection_that_was_closed_is_replaced() {
+        local(async {
+            let (listener, mut caller) = caller().await;
+            let server = async {
+                for _ in 0..2 {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    read_request(&mut stream, "\r\n\r\n").await;
+                    answer(&mut stream, "ok").await;
+                }
+            };
+            let client = async {
+                for _ in 0..2 {
+                    caller.call(get(), WITHIN).await.unwrap();
+                }
+            };
+            tokio::join!(server, client);
+        });
+    }
+
+    /// Answers one call, then dies over the next one on the same connection; answers one more.
+    async fn dies_over_the_second(listener: TcpListener, last: &str) -> &'static str {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream, "\r\n\r\n").await;
+        answer(&mut stream, "first").await;
+        read_request(&mut stream, last).await;
+        drop(stream);
+        let Ok(again) = tokio::time::timeout(SHORT, listener.accept()).await else {
+            return "not repeated";
+        };
+        let (mut stream, _) = again.unwrap();
+        read_request(&mut stream, last).await;
+        answer(&mut stream, "second").await;
+        "repeated"
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_repeated_only_if_idempotent() {
+        local(async {
+            let (listener, mut calling) = caller().await;
+            let client = async {
+                calling.call(get(), WITHIN).await.unwrap();
+                calling.call(request(http::Method::PUT, "/p", "body"), WITHIN).await
+            };
+            let (server, result) = tokio::join!(dies_over_the_second(listener, "body"), client);
+            assert_eq!((server, &result.unwrap().body[..]), ("repeated", &b"second"[..]));
+
+            let (listener, mut calling) = caller().await;
+            let client = async {
+                calling.call(get(), WITHIN).await.unwrap();
+                calling.call(request(http::Method::POST, "/p", "body"), WITHIN).await
+            };
+            let (server, result) = tokio::join!(dies_over_the_second(listener, "body"), client);
+            assert_eq!(server, "not repeated");
+            assert!(matches!(result, Err(HttpError::Broken(_))), "{result:?}");
+        });
+    }
+
+    #[test]
+    fn a_call_without_an_answer_ends_in_time_with_its_connection() {
+        local(async {
+            let (listener, mut caller) = caller().await;
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut all = Vec::new();
+                stream.read_to_end(&mut all).await
+            };
+            let (closed, result) =
+                tokio::join!(bounded(server), async { caller.call(get(), SHORT).await });
+            closed.unwrap();
+            assert!(matches!(result, Err(HttpError::TimedOut(SHORT))), "{result:?}");
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_asked_or_reached_is_an_error() {
+        local(async {
+            let (listener, mut caller) = caller().await;
+            let bad = request(http::Method::GET, "/with space\r\n", "");
+            let server = async { listener.accept().await.unwrap() };
+            let (_stream, result) = tokio::join!(server, caller.call(bad, WITHIN));
+            assert!(matches!(result, Err(HttpError::BadRequest(_))), "{result:?}");
+
+            drop(listener);
+            let result = caller.call(get(), WITHIN).await;
+            assert!(matches!(result, Err(HttpError::Connect(_))), "{result:?}");
+        });
+    }
+
+    #[test]
+    fn an_answer_past_the_limit_is_not_read_into_memory() {
+        local(async {
+            let (listener, mut caller) = caller().await;
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_request(&mut stream, "\r\n\r\n").await;
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 1_u64 << 40);
+                stream.write_all(head.as_bytes()).await.unwrap();
+                // Fails once the caller gives up.
+                while stream.write_all(&[b' '; 1 << 16]).await.is_ok() {}
+            };
+            let ((), result) = tokio::join!(server, async {
+                let result = caller.call(get(), WITHIN).await;
+                drop(caller);
+                result
+            });
+            let limit = ANSWER_BYTES_MAX;
+            assert!(
+                matches!(result, Err(HttpError::TooLarge { limit: at }) if at == limit),
+                "{result:?}"
+            );
+        });
+    }
+
+    async fn serve_chunks(listener: TcpListener, chunks: &[&[u8]]) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await.unwrap();
+        for chunk in chunks {
+            let size = format!("{:x}\r\n", chunk.len());
+            stream.write_all(&[size.as_bytes(), chunk, b"\r\n"].concat()).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+    }
+
+    #[test]
+    fn lines_come_whole_however_they_were_cut() {
+        local(async {
+            let (listener, caller) = caller().await;
+            let chunks: &[&[u8]] = &[b"one\ntw", b"o\r\n", b"\nfo", b"ur\nlast"];
+            let client = async {
+                let (status, mut lines) = caller.lines(get(), WITHIN).await.unwrap();
+                let mut all = Vec::new();
+                while let Some(line) = lines.next().await.unwrap() {
+                    all.push(String::from_utf8(line.to_vec()).unwrap());
+                }
+                assert!(lines.next().await.unwrap().is_none(), "the end stays the end");
+                (status.as_u16(), all)
+            };
+            let ((), (status, all)) = tokio::join!(serve_chunks(listener, chunks), client);
+            assert_eq!(
+                (status, all),
+                (200, ["one", "two", "", "four", "last"].map(String::from).to_vec())
+            );
+        });
+    }
+
+    #[test]
+    fn a_line_past_the_limit_is_an_error() {
+        local(async {
+            let (listener, caller) = caller().await;
+            let long = vec![b'x'; LINE_BYTES_MAX + 1];
+            let chunks: &[&[u8]] = &[b"fine\n", &long];
+            let client = async {
+                let (_, mut lines) = caller.lines(get(), WITHIN).await.unwrap();
+                assert_eq!(lines.next().await.unwrap().as_deref(), Some(&b"fine"[..]));
+                lines.next().await
+            };
+            let ((), result) = tokio::join!(serve_chunks(listener, chunks), client);
+            assert!(matches!(result, Err(HttpError::TooLarge { limit: LINE_BYTES_MAX })));
+        });
+    }
+
+    #[test]
+    fn dropping_the_lines_closes_their_connection() {
+        local(async {
+            let (listener, caller) = caller().await;
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_request(&mut stream, "\r\n\r\n").await;
+                let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na\n\r\n";
+                stream.write_all(head).await.unwrap();
+                stream.read(&mut [0; 8]).await
+            };
+            let client = async {
+                let (_, mut lines) = caller.lines(get(), WITHIN).await.unwrap();
+                assert_eq!(lines.next().await.unwrap().as_deref(), Some(&b"a"[..]));
+            };
+            let (closed, ()) = tokio::join!(bounded(server), client);
+            assert_eq!(closed.unwrap(), 0);
+        });
+    }
 }

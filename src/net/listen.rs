@@ -15,8 +15,8 @@ use crate::protocol::settings::SocketBuffers;
 /// Listen backlog where the system's largest cannot be read.
 const BACKLOG_DEFAULT: u32 = 4096;
 
-/// How long a listener leaves the queue alone after an error, most likely that there is no descriptor
-/// for a connection: the connection stays in the queue, so trying again at once would spin.
+/// How long a listener leaves the queue alone after an error, most likely that there is no
+/// descriptor for a connection: it stays in the queue, so trying again at once would spin.
 pub const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// How to listen.
@@ -47,7 +47,7 @@ impl Listener {
             Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
-        set_buffers(SockRef::from(&socket), options.buffers)?;
+        set_buffers(&SockRef::from(&socket), options.buffers)?;
         socket.bind(&options.address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         Ok(Self {
@@ -72,7 +72,7 @@ impl Listener {
     /// Changes the kernel buffers of the connections accepted from now on. A buffer set to `None`
     /// keeps the size the listener has: the system offers no way back to its own choice.
     pub fn set_buffers(&self, buffers: SocketBuffers) -> io::Result<()> {
-        set_buffers(SockRef::from(&self.inner), buffers)?;
+        set_buffers(&SockRef::from(&self.inner), buffers)?;
         self.buffers.set(buffers);
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Listener {
                     // Inherited from the listener, but a connection may have been queued before
                     // its buffers were changed. Both fail only on a connection already gone, which
                     // its reader learns.
-                    let _ = set_buffers(SockRef::from(&stream), self.buffers.get());
+                    let _ = set_buffers(&SockRef::from(&stream), self.buffers.get());
                     let _ = stream.set_nodelay(true);
                     return Ok((Stream::from(stream), peer));
                 }
@@ -124,4 +124,79 @@ fn system_backlog() -> u32 {
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(BACKLOG_DEFAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::net::testing::bounded;
+
+    fn bind(buffers: SocketBuffers) -> Listener {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Listener::bind(ListenOptions { address, buffers }).unwrap()
+    }
+
+    async fn accepted(listener: &Listener) -> (Stream, TcpStream) {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = bounded(listener.accept()).await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        (stream, client)
+    }
+
+    /// `SO_SNDBUF`, `SO_RCVBUF` as the system states them; Linux doubles what is asked for.
+    fn sizes(stream: &Stream) -> (usize, usize) {
+        let Stream::Tcp(tcp) = stream else { panic!("plain TCP") };
+        assert!(tcp.tcp_stream().nodelay().unwrap());
+        let socket = SockRef::from(tcp.tcp_stream());
+        (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap())
+    }
+
+    #[tokio::test]
+    async fn accepted_connections_have_the_buffers_asked_for_also_after_a_change() {
+        let listener = bind(SocketBuffers { send: Some(16 * 1024), receive: Some(8 * 1024) });
+        let (stream, _client) = accepted(&listener).await;
+        let (send, receive) = sizes(&stream);
+        assert!((16 * 1024..=32 * 1024).contains(&send), "{send}");
+        assert!((8 * 1024..=16 * 1024).contains(&receive), "{receive}");
+
+        // Changed while a connection waits in the queue.
+        let _waiting = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        listener.set_buffers(SocketBuffers { send: Some(64 * 1024), receive: None }).unwrap();
+        for _ in 0..2 {
+            let (stream, _) = bounded(listener.accept()).await.unwrap();
+            let (send, receive) = sizes(&stream);
+            assert!((64 * 1024..=128 * 1024).contains(&send), "{send}");
+            assert!((8 * 1024..=16 * 1024).contains(&receive), "{receive}");
+            drop(stream);
+            TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_wait_in_the_queue_until_they_are_accepted() {
+        let listener = bind(SocketBuffers::default());
+        assert!(listener.backlog() >= 1);
+        let mut clients = Vec::new();
+        for _ in 0..50 {
+            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        }
+        for client in &clients {
+            let (_stream, peer) = bounded(listener.accept()).await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap(), "in the order in which they came");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_refused() {
+        let listener = bind(SocketBuffers::default());
+        let options = ListenOptions {
+            address: listener.local_addr().unwrap(),
+            buffers: SocketBuffers::default(),
+        };
+        assert_eq!(Listener::bind(options).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
 }

@@ -15,3 +15,6 @@ pub use connect::{ConnectError, Connector};
 pub use listen::{ListenOptions, Listener};
 pub use pacer::{Due, Pacer};
 pub use stream::Stream;
+
+#[cfg(test)]
+pub(crate) mod testing;

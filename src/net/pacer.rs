@@ -5,8 +5,8 @@
 //! millisecond, rounding up; a wait is never ready early.
 //!
 //! Moving a wait to a later instant costs no heap operation: its entry stays where it is and is
-//! moved when it comes up. Entries of waits that were dropped or moved to an earlier instant stay in
-//! the heap too, and are swept out once they outnumber the others.
+//! moved when it comes up. Entries of waits that were dropped or moved to an earlier instant stay
+//! in the heap too, and are swept out once they outnumber the others.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -203,7 +203,7 @@ impl Queue {
         self.stale = 0;
     }
 
-    /// Marks the waits that are due and gathers their wakers in order; answers when the next one is.
+    /// Marks the waits that are due and gathers their wakers in order; answers when the next is.
     fn take_due(&mut self, now: Instant, wakers: &mut Vec<Waker>) -> Option<Instant> {
         while let Some(&Reverse(entry)) = self.heap.peek() {
             if !is_valid(&self.slots, entry) {
@@ -235,7 +235,10 @@ impl Queue {
 }
 
 fn is_valid(slots: &[Slot], entry: Entry) -> bool {
-    matches!(slots[entry.slot as usize].state, SlotState::Waiting { entry: order, .. } if order == entry.order)
+    match slots[entry.slot as usize].state {
+        SlotState::Waiting { entry: order, .. } => order == entry.order,
+        SlotState::Free | SlotState::Ready => false,
+    }
 }
 
 /// Wakes what is due and sleeps until the next, or until told of an earlier one.
@@ -327,6 +330,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
+    use proptest::sample::Index;
     use tokio::task::LocalSet;
 
     use super::*;
@@ -451,16 +455,16 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Add(u64),
-        Reset(prop::sample::Index, u64),
-        Drop(prop::sample::Index),
+        Reset(Index, u64),
+        Drop(Index),
         Pass(u64),
     }
 
     fn any_step() -> impl Strategy<Value = Step> {
         prop_oneof![
             3 => (0..50_u64).prop_map(Step::Add),
-            2 => (any::<prop::sample::Index>(), 0..50_u64).prop_map(|(which, at)| Step::Reset(which, at)),
-            1 => any::<prop::sample::Index>().prop_map(Step::Drop),
+            2 => (any::<Index>(), 0..50_u64).prop_map(|(which, at)| Step::Reset(which, at)),
+            1 => any::<Index>().prop_map(Step::Drop),
             2 => (0..20_u64).prop_map(Step::Pass),
         ]
     }

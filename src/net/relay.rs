@@ -1,10 +1,10 @@
 //! A relay that can go silent: true silent loss between a client and a hub on real sockets.
 //!
-//! One client, one relay: `client <-> relay <-> hub`, over a loopback socket pair of its own, so two
-//! more descriptors per client (three while it is set up). Until it is silenced it forwards bytes,
-//! ends and resets both ways. Silenced, it neither reads nor forwards anything and tells nobody of
-//! an end, so each side has only its own timeouts. The kernel goes on acknowledging what still fits
-//! into the relay's small buffers.
+//! One client, one relay: `client <-> relay <-> hub`, over a loopback socket pair of its own, so
+//! two more descriptors per client (three while it is set up). Until it is silenced it forwards
+//! bytes, ends and resets both ways. Silenced, it neither reads nor forwards anything and tells
+//! nobody of an end, so each side has only its own timeouts. The kernel goes on acknowledging what
+//! still fits into the relay's small buffers.
 
 use std::future::poll_fn;
 use std::io;
@@ -48,8 +48,9 @@ impl RelayHandle {
     }
 }
 
-/// Puts a relay in front of `far`, with the client's receive buffer (bytes as asked for) on the near
-/// side, and returns the stream the client uses. The relay's task runs on the current `LocalSet`.
+/// Puts a relay in front of `far`, with the client's receive buffer (bytes as asked for) on the
+/// near side, and returns the stream the client uses. The relay's task runs on the current
+/// `LocalSet`.
 pub async fn relay(far: Stream, receive_buffer: Option<u32>) -> io::Result<(Stream, RelayHandle)> {
     let (client, near) = loopback_pair(receive_buffer).await?;
     let (mode, told) = watch::channel(Mode::Forwarding);
@@ -154,8 +155,8 @@ impl Pipe {
         Self { buffer: vec![0; PIPE_BYTES].into(), start: 0, end: 0, source: Source::Open }
     }
 
-    /// Forwards what can be forwarded now. `Ok` once the end was passed on; an error on either side,
-    /// most likely a reset, ends both.
+    /// Forwards what can be forwarded now. `Ok` once the end was passed on; an error on either
+    /// side, most likely a reset, ends both.
     ///
     /// While `from` is not being read (the buffer is full, or its end was read) its reset is looked
     /// for without reading. While it is being read, a reset comes in order, behind the bytes that
@@ -211,5 +212,137 @@ fn poll_not_hung_up(stream: &mut Stream, cx: &mut Context<'_>) -> io::Result<()>
     match stream.poll_hung_up(cx) {
         Poll::Ready(()) => Err(io::ErrorKind::ConnectionReset.into()),
         Poll::Pending => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::net::testing::{bounded, local, pair, pause};
+
+    /// Client, hub, and the relay between them, which has been seen to forward both ways.
+    async fn relayed() -> (Stream, Stream, RelayHandle) {
+        let (far, mut hub) = pair().await;
+        let (mut client, handle) = relay(far, None).await.unwrap();
+        let mut got = [0; 4];
+        client.write_all(b"ping").await.unwrap();
+        hub.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"ping");
+        hub.write_all(b"pong").await.unwrap();
+        client.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"pong");
+        (client, hub, handle)
+    }
+
+    async fn write_until_blocked(stream: &mut Stream) {
+        let wait = std::time::Duration::from_millis(300);
+        while tokio::time::timeout(wait, stream.write_all(&[5; 4096])).await.is_ok() {}
+    }
+
+    async fn assert_reset(stream: &mut Stream) {
+        let mut rest = Vec::new();
+        let error = bounded(stream.read_to_end(&mut rest)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn bytes_and_ends_pass_both_ways() {
+        local(async {
+            let (mut client, mut hub, _handle) = relayed().await;
+            let sent: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+            let (mut got, mut back) = (Vec::new(), Vec::new());
+            let (up, down) = tokio::join!(
+                async {
+                    client.write_all(&sent).await.unwrap();
+                    client.shutdown().await.unwrap();
+                    client.read_to_end(&mut back).await
+                },
+                async {
+                    hub.read_to_end(&mut got).await.unwrap();
+                    hub.write_all(b"still here").await.unwrap();
+                    hub.shutdown().await
+                }
+            );
+            up.unwrap();
+            down.unwrap();
+            assert!(got == sent, "{} bytes of {}", got.len(), sent.len());
+            assert_eq!(back, b"still here");
+        });
+    }
+
+    #[test]
+    fn a_reset_passes_as_a_reset() {
+        local(async {
+            let (client, mut hub, _handle) = relayed().await;
+            client.abort();
+            assert_reset(&mut hub).await;
+
+            let (mut client, mut hub, _handle) = relayed().await;
+            hub.write_all(b"last words").await.unwrap();
+            hub.abort();
+            let mut got = [0; 10];
+            client.read_exact(&mut got).await.unwrap();
+            assert_eq!(&got, b"last words", "what came before the reset passes too");
+            assert_reset(&mut client).await;
+        });
+    }
+
+    #[test]
+    fn a_reset_passes_a_blocked_or_ended_direction() {
+        local(async {
+            let (mut client, mut hub, _handle) = relayed().await;
+            write_until_blocked(&mut hub).await;
+            hub.abort();
+            bounded(poll_fn(|cx| client.poll_hung_up(cx))).await;
+
+            let (mut client, mut hub, _handle) = relayed().await;
+            client.shutdown().await.unwrap();
+            assert_eq!(hub.read(&mut [0; 8]).await.unwrap(), 0);
+            client.abort();
+            // An end that was read hides the reset from reads.
+            bounded(poll_fn(|cx| hub.poll_hung_up(cx))).await;
+        });
+    }
+
+    #[test]
+    fn silenced_it_passes_nothing_and_tells_nobody() {
+        local(async {
+            let (mut client, mut hub, handle) = relayed().await;
+            handle.silence();
+            client.write_all(b"into the void").await.unwrap();
+            hub.write_all(b"into the void").await.unwrap();
+            pause().await;
+            let wait = std::time::Duration::from_millis(200);
+            let heard = tokio::time::timeout(wait, client.read(&mut [0; 8])).await;
+            assert!(heard.is_err(), "the client hears {heard:?}");
+            client.abort();
+            let heard = tokio::time::timeout(wait, hub.read(&mut [0; 8])).await;
+            assert!(heard.is_err(), "the hub hears {heard:?}");
+            drop(handle);
+            assert_reset(&mut hub).await;
+        });
+    }
+
+    #[test]
+    fn dropping_the_handle_resets_both_sides() {
+        local(async {
+            let (mut client, mut hub, handle) = relayed().await;
+            drop(handle);
+            assert_reset(&mut client).await;
+            assert_reset(&mut hub).await;
+        });
+    }
+
+    #[test]
+    fn the_receive_buffer_is_the_clients() {
+        local(async {
+            let (far, _hub) = pair().await;
+            let (client, _handle) = relay(far, Some(4096)).await.unwrap();
+            let Stream::Tcp(tcp) = &client else { panic!("plain TCP") };
+            let size = socket2::SockRef::from(tcp.tcp_stream()).recv_buffer_size().unwrap();
+            assert!((4096..=8192).contains(&size), "{size} bytes; Linux doubles what is asked for");
+        });
     }
 }

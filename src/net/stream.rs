@@ -59,7 +59,7 @@ impl Stream {
     /// Sets kernel buffers of an open stream (`SO_SNDBUF`, `SO_RCVBUF`), in bytes as asked for;
     /// `None` leaves a buffer as it is.
     pub fn set_buffers(&self, buffers: SocketBuffers) -> io::Result<()> {
-        set_buffers(SockRef::from(&*self.tcp().io), buffers)
+        set_buffers(&SockRef::from(&*self.tcp().io), buffers)
     }
 
     /// Writes what the socket takes now of several buffers, without waiting;
@@ -107,7 +107,7 @@ impl Stream {
 }
 
 /// Sets `SO_SNDBUF` and `SO_RCVBUF` where they are asked for.
-pub(super) fn set_buffers(socket: SockRef<'_>, buffers: SocketBuffers) -> io::Result<()> {
+pub(super) fn set_buffers(socket: &SockRef<'_>, buffers: SocketBuffers) -> io::Result<()> {
     if let Some(bytes) = buffers.send {
         socket.set_send_buffer_size(bytes as usize)?;
     }
@@ -209,6 +209,11 @@ impl fmt::Debug for Tcp {
 }
 
 impl Tcp {
+    #[cfg(test)]
+    pub(super) fn tcp_stream(&self) -> &TcpStream {
+        &self.io
+    }
+
     fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if matches!(self.hang_up, HangUp::NotAsked) {
             let io = Arc::clone(&self.io);
@@ -309,23 +314,10 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
     use super::*;
-
-    const LONG: Duration = Duration::from_secs(20);
-
-    async fn bounded<T>(future: impl Future<Output = T>) -> T {
-        tokio::time::timeout(LONG, future).await.expect("in time")
-    }
-
-    async fn pair() -> (Stream, Stream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (far, _) = listener.accept().await.unwrap();
-        (Stream::from(near), Stream::from(far))
-    }
+    use crate::net::testing::{bounded, pair, pause};
 
     /// Writes until the socket takes nothing more for a while.
     async fn fill(stream: &mut Stream) -> usize {
@@ -352,10 +344,6 @@ mod tests {
             stream
         });
         (polls, task)
-    }
-
-    async fn pause() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
     #[tokio::test]

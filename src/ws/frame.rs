@@ -330,7 +330,10 @@ mod tests {
         }
 
         #[test]
-        fn a_mask_is_the_key_repeated(mut bytes in prop::collection::vec(any::<u8>(), 0..70), mask: [u8; 4]) {
+        fn a_mask_is_the_key_repeated(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..70),
+            mask: [u8; 4],
+        ) {
             let plain = bytes.clone();
             apply_mask(&mut bytes, mask);
             for (index, (masked, plain)) in bytes.iter().zip(&plain).enumerate() {

@@ -284,3 +284,293 @@ fn dechunk(raw: &[u8]) -> (Vec<u8>, Chunks) {
         rest = behind;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+    use tokio_tungstenite::tungstenite::{Message, http::HeaderValue};
+
+    use super::*;
+    use crate::net::testing::{bounded, pair};
+    use crate::protocol::subprotocol::JSON_SUBPROTOCOL;
+    use crate::ws::frame::{Opcode, client_frame, server_frame};
+    use crate::ws::{FrameReader, Next, ReadEvent, Role};
+
+    const REQUEST: UpgradeRequest<'_> = UpgradeRequest {
+        authority: "hub.example:8080",
+        path_and_query: "/client/hubs/h?access_token=secret",
+        subprotocol: Subprotocol::Json,
+        key: *b"the sample nonce",
+    };
+
+    /// The key of RFC 6455's example, section 1.3, and its answer.
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+    /// What a server does once it has answered.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum After {
+        Stay,
+        End,
+        Reset,
+    }
+
+    /// Upgrades against a server that answers `text` however it was asked.
+    async fn upgrade_against(
+        text: &str,
+        request: &UpgradeRequest<'_>,
+        after: After,
+    ) -> (Result<UpgradeAnswer, HandshakeFailure>, String) {
+        let (client, mut server) = pair().await;
+        let serve = async {
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                server.read_buf(&mut asked).await.unwrap();
+            }
+            for piece in text.as_bytes().chunks(37) {
+                server.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            let kept = match after {
+                After::Stay => Some(server),
+                After::End => None,
+                After::Reset => {
+                    server.abort();
+                    None
+                }
+            };
+            (String::from_utf8(asked).unwrap(), kept)
+        };
+        let (result, (asked, _kept)) =
+            bounded(async { tokio::join!(upgrade(client, request), serve) }).await;
+        (result, asked)
+    }
+
+    fn switching(fields: &[&str]) -> String {
+        format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\n", fields.join("\r\n"))
+    }
+
+    const UPGRADE: &str = "upgrade: WebSocket";
+    const CONNECTION: &str = "Connection: keep-alive, Upgrade";
+    const ACCEPTED: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    const JSON: &str = "Sec-WebSocket-Protocol: json.webpubsub.azure.v1";
+
+    #[tokio::test]
+    async fn the_request_is_what_the_rfc_demands_and_bytes_behind_the_answer_are_kept() {
+        let request = UpgradeRequest { key: *b"the sample nonce", ..REQUEST };
+        let text = switching(&[UPGRADE, CONNECTION, ACCEPTED, JSON]) + "\u{1}behind";
+        let (result, asked) = upgrade_against(&text, &request, After::Stay).await;
+        assert_eq!(
+            asked,
+            format!(
+                "GET /client/hubs/h?access_token=secret HTTP/1.1\r\nHost: hub.example:8080\r\n\
+                 Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {JSON_SUBPROTOCOL}\r\n\r\n"
+            )
+        );
+        let Ok(UpgradeAnswer::Upgraded { mut stream, leftover }) = result else {
+            panic!("{result:?}");
+        };
+        let mut all = leftover.to_vec();
+        while all.len() < 7 {
+            bounded(stream.read_buf(&mut all)).await.unwrap();
+        }
+        assert_eq!(all, b"\x01behind");
+    }
+
+    #[tokio::test]
+    async fn answers_that_are_not_acceptable_are_told_apart() {
+        let cases: [(&[&str], Result<(), HandshakeFailure>); 8] = [
+            (&[UPGRADE, CONNECTION, ACCEPTED, JSON], Ok(())),
+            (&[CONNECTION, ACCEPTED, JSON], Err(HandshakeFailure::BadAnswer)),
+            (&[UPGRADE, ACCEPTED, JSON], Err(HandshakeFailure::BadAnswer)),
+            (&[UPGRADE, CONNECTION, JSON], Err(HandshakeFailure::BadAnswer)),
+            (
+                &[UPGRADE, CONNECTION, "Sec-WebSocket-Accept: AAAA", JSON],
+                Err(HandshakeFailure::BadAnswer),
+            ),
+            (
+                &[
+                    UPGRADE,
+                    CONNECTION,
+                    ACCEPTED,
+                    JSON,
+                    "Sec-WebSocket-Extensions: permessage-deflate",
+                ],
+                Err(HandshakeFailure::BadAnswer),
+            ),
+            (&[UPGRADE, CONNECTION, ACCEPTED], Err(HandshakeFailure::Subprotocol)),
+            (
+                &[UPGRADE, CONNECTION, ACCEPTED, "Sec-WebSocket-Protocol: mqtt"],
+                Err(HandshakeFailure::Subprotocol),
+            ),
+        ];
+        for (fields, wanted) in cases {
+            let (result, _) = upgrade_against(&switching(fields), &REQUEST, After::Stay).await;
+            assert_eq!(result.map(|_| ()), wanted, "{fields:?}");
+        }
+        let simple = UpgradeRequest { subprotocol: Subprotocol::Simple, ..REQUEST };
+        for (fields, wanted) in [
+            (&[UPGRADE, CONNECTION, ACCEPTED][..], Ok(())),
+            (&[UPGRADE, CONNECTION, ACCEPTED, JSON], Err(HandshakeFailure::Subprotocol)),
+        ] {
+            let (result, asked) = upgrade_against(&switching(fields), &simple, After::Stay).await;
+            assert_eq!(result.map(|_| ()), wanted, "{fields:?}");
+            assert!(!asked.contains("Sec-WebSocket-Protocol"), "{asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_an_answer_is_told_from_no_answer() {
+        let endless = format!("HTTP/1.1 101 X\r\nX: {}", "x".repeat(ANSWER_BYTES_MAX));
+        for (text, after, wanted) in [
+            ("SSH-2.0-OpenSSH_9.2\r\n", After::Stay, HandshakeFailure::BadAnswer),
+            ("HTTP/1.1 100 Continue\r\n\r\n", After::Stay, HandshakeFailure::BadAnswer),
+            (&endless, After::Stay, HandshakeFailure::BadAnswer),
+            ("HTTP/1.1 101 Switching", After::End, HandshakeFailure::Ended),
+            ("", After::End, HandshakeFailure::Ended),
+            ("", After::Reset, HandshakeFailure::Ended),
+        ] {
+            let (result, _) = upgrade_against(text, &REQUEST, after).await;
+            assert_eq!(result.map(|_| ()), Err(wanted), "{:.40}", text);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_read_to_the_end_of_its_body_however_that_is_marked() {
+        let text = "Connection count reaches limit.";
+        let long = format!("Content-Length: 900\r\n\r\n{}", "\u{e9}".repeat(450));
+        for (rest, after, wanted) in [
+            (format!("Content-Length: 31\r\n\r\n{text}behind"), After::Stay, text.to_owned()),
+            (format!("Content-Length: 99\r\n\r\n{text}"), After::End, text.to_owned()),
+            (format!("\r\n{text}"), After::End, text.to_owned()),
+            (
+                "Transfer-Encoding: chunked\r\n\r\n10\r\nConnection count\r\n\
+                 F;x=1\r\n reaches limit.\r\n0\r\n\r\n"
+                    .to_owned(),
+                After::Stay,
+                text.to_owned(),
+            ),
+            ("Content-Length: 0\r\n\r\n".to_owned(), After::Stay, String::new()),
+            (long, After::Stay, "\u{e9}".repeat(REFUSAL_CHARS_MAX)),
+        ] {
+            let answer = format!("HTTP/1.1 429 Too Many Requests\r\n{rest}");
+            let (result, _) = upgrade_against(&answer, &REQUEST, after).await;
+            let Ok(UpgradeAnswer::Refused { status, body }) = result else {
+                panic!("{result:?} for {rest}");
+            };
+            assert_eq!((status, body), (429, wanted), "{rest}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_comes_does_not_cost_the_status() {
+        let text = "HTTP/1.1 503 Busy\r\nContent-Length: 99\r\n\r\nwait";
+        let (result, _) = upgrade_against(text, &REQUEST, After::Stay).await;
+        let Ok(UpgradeAnswer::Refused { status, body }) = result else { panic!("{result:?}") };
+        assert_eq!((status, body.as_str()), (503, "wait"));
+    }
+
+    #[test]
+    fn a_key_must_be_sixteen_bytes() {
+        assert_eq!(accept_key(KEY).as_deref(), Some(ACCEPT));
+        for bad in
+            ["", "AAAA", "not base64 at all", "dGhlIHNhbXBsZSBub25jZTEy", "dGhlIHNhbXBsZSBub25jZQ"]
+        {
+            assert_eq!(accept_key(bad), None, "{bad}");
+        }
+    }
+
+    /// Reads until `count` messages were seen; tells text apart by its kind.
+    async fn read_texts(
+        stream: &mut Stream,
+        reader: &mut FrameReader,
+        count: usize,
+    ) -> Vec<String> {
+        let mut texts = Vec::new();
+        let mut chunk = [0; 4096];
+        while texts.len() < count {
+            let got = bounded(stream.read(&mut chunk)).await.unwrap();
+            assert!(got > 0, "the stream ended early");
+            reader
+                .read(&mut chunk[..got], |event| {
+                    if let ReadEvent::Text(text) = event {
+                        texts.push(text.to_owned());
+                    }
+                    Next::Continue
+                })
+                .unwrap();
+        }
+        texts
+    }
+
+    #[tokio::test]
+    async fn a_tungstenite_server_understands_us() {
+        let (client, server) = pair().await;
+        #[expect(clippy::result_large_err, reason = "tungstenite's callback is made so")]
+        let echo = |_: &Request, mut response: Response| {
+            let name = HeaderValue::from_static(JSON_SUBPROTOCOL);
+            response.headers_mut().insert("Sec-WebSocket-Protocol", name);
+            Ok(response)
+        };
+        let serve = async {
+            let mut socket = tokio_tungstenite::accept_hdr_async(server, echo).await.unwrap();
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_text() {
+                    socket.send(message).await.unwrap();
+                }
+            }
+        };
+        let talk = async {
+            let answer = upgrade(client, &REQUEST).await.unwrap();
+            let UpgradeAnswer::Upgraded { mut stream, leftover } = answer else {
+                panic!("{answer:?}");
+            };
+            let mut out = Vec::new();
+            for text in ["one", &"long ".repeat(30_000), ""] {
+                client_frame(Opcode::Text, text.as_bytes(), [9, 8, 7, 6], &mut out);
+            }
+            let mut reader = FrameReader::new(Role::Client, 1 << 20);
+            reader.feed_leftover(&leftover);
+            stream.write_all(&out).await.unwrap();
+            let texts = read_texts(&mut stream, &mut reader, 3).await;
+            assert_eq!(texts, ["one", &"long ".repeat(30_000), ""]);
+        };
+        bounded(async { tokio::join!(serve, talk) }).await;
+    }
+
+    #[tokio::test]
+    async fn a_tungstenite_client_understands_us() {
+        let (client, mut server) = pair().await;
+        let serve = async {
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                server.read_buf(&mut asked).await.unwrap();
+            }
+            let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+            let mut request = httparse::Request::new(&mut fields);
+            assert!(request.parse(&asked).unwrap().is_complete());
+            let key = Fields(request.headers).only("Sec-WebSocket-Key").unwrap();
+            let accept = format!("Sec-WebSocket-Accept: {}", accept_key(key).unwrap());
+            let answer = switching(&[UPGRADE, "Connection: Upgrade", &accept]);
+            server.write_all(answer.as_bytes()).await.unwrap();
+            let mut reader = FrameReader::new(Role::Server, 1 << 20);
+            for text in read_texts(&mut server, &mut reader, 3).await {
+                server.write_all(&server_frame(Opcode::Text, text.as_bytes())).await.unwrap();
+            }
+        };
+        let talk = async {
+            let (mut socket, _) =
+                tokio_tungstenite::client_async("ws://hub.example/", client).await.unwrap();
+            for text in ["one", &"long ".repeat(30_000), ""] {
+                socket.feed(Message::text(text)).await.unwrap();
+            }
+            socket.flush().await.unwrap();
+            for text in ["one", &"long ".repeat(30_000), ""] {
+                assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(text));
+            }
+        };
+        bounded(async { tokio::join!(serve, talk) }).await;
+    }
+}

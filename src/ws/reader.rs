@@ -239,8 +239,8 @@ fn deliver(
     }))
 }
 
-/// Bytes that the incomplete frame at the start of `bytes` still lacks, at least 1: up to the end of
-/// the header while that is incomplete, then up to the end of the frame.
+/// Bytes that the incomplete frame at the start of `bytes` still lacks, at least 1: one by one
+/// while the header is incomplete, then up to the end of the frame.
 fn missing_bytes(bytes: &[u8]) -> Result<usize, FrameError> {
     Ok(match FrameHeader::parse(bytes)? {
         None => 1,
@@ -254,6 +254,7 @@ fn missing_bytes(bytes: &[u8]) -> Result<usize, FrameError> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::sample::Index;
     use tokio_tungstenite::tungstenite::protocol::frame::{self as other, FrameSocket, coding};
 
     use super::super::frame::{client_frame, close_payload, server_frame};
@@ -317,7 +318,7 @@ mod tests {
     }
 
     /// A message, the points where it is fragmented, and whether a ping stands between fragments.
-    type Piece = (Seen, Vec<prop::sample::Index>, bool);
+    type Piece = (Seen, Vec<Index>, bool);
 
     /// The bytes of some pieces, and the events that reading them must give.
     fn encode(role: Role, mask: [u8; 4], pieces: &[Piece]) -> (Vec<u8>, Vec<Seen>) {
@@ -380,11 +381,11 @@ mod tests {
             role in prop_oneof![Just(Role::Server), Just(Role::Client)],
             mask: [u8; 4],
             pieces in prop::collection::vec(
-                (any_event(), prop::collection::vec(any::<prop::sample::Index>(), 0..4), any::<bool>()),
+                (any_event(), prop::collection::vec(any::<Index>(), 0..4), any::<bool>()),
                 0..8,
             ),
-            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
-            leftover in any::<prop::sample::Index>(),
+            cuts in prop::collection::vec(any::<Index>(), 0..12),
+            leftover in any::<Index>(),
             appetite in prop_oneof![Just(Appetite::All), Just(Appetite::OneAtATime)],
         ) {
             let (mut bytes, wanted) = encode(role, mask, &pieces);
@@ -422,7 +423,8 @@ mod tests {
             let (opcode, payload) = event.opcode_and_payload();
             let mut masked = Vec::new();
             client_frame(opcode, &payload, mask, &mut masked);
-            for (bytes, key) in [(masked, Some(mask)), (server_frame(opcode, &payload).to_vec(), None)] {
+            let plain = server_frame(opcode, &payload).to_vec();
+            for (bytes, key) in [(masked, Some(mask)), (plain, None)] {
                 let mut socket = FrameSocket::new(std::io::Cursor::new(bytes));
                 let frame = socket.read(None).unwrap().unwrap();
                 prop_assert_eq!(u8::from(frame.header().opcode), opcode.bits());
@@ -444,7 +446,8 @@ mod tests {
             }
             let (printed, _) = socket.into_inner();
             let mut bytes = printed.into_inner();
-            let seen = read_all(&mut FrameReader::new(Role::Client, LIMIT), &mut bytes, Appetite::All);
+            let mut reader = FrameReader::new(Role::Client, LIMIT);
+            let seen = read_all(&mut reader, &mut bytes, Appetite::All);
             prop_assert_eq!(seen, payloads.into_iter().map(Seen::Text).collect::<Vec<_>>());
         }
     }
