@@ -1,1 +1,57 @@
-//! report
+//! Telling: sinks over events, and reports of a finished run.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`recorder`] | takes the events of a run as they come: event stream, trace, live view |
+//! | [`live`] | the progress line on a terminal, plain lines elsewhere |
+//! | [`stream`] | append-only files of whole lines: `events.ndjson`, `trace.ndjson` |
+//! | [`folder`] | the run folder; files that appear whole or not at all |
+//! | [`run_file`] | `run.json`, the data every report is made of |
+//! | [`text`], [`html`], [`markdown`], [`junit`] | reports, pure functions of [`RunFile`]s |
+//! | [`hlog`] | `latency.hlog`, readable by HdrHistogram tools |
+//! | [`spread`] | how much the numbers of repeated runs differ |
+//! | [`words`] | how things are worded |
+
+pub mod folder;
+mod gather;
+pub mod hints;
+pub mod hlog;
+pub mod html;
+pub mod junit;
+pub mod live;
+pub mod markdown;
+pub mod recorder;
+pub mod run_file;
+pub mod spread;
+pub mod stream;
+pub mod table;
+pub mod text;
+pub mod words;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod samples;
+
+pub use folder::{FileError, RunFolder};
+pub use recorder::{Recorded, Recorder};
+pub use run_file::{RunFacts, RunFile};
+
+use crate::secret::Redactor;
+
+/// Masks secrets in every string of a JSON value, keys included in none.
+pub(crate) fn mask(redactor: &Redactor, value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => {
+            let clean = redactor.redact(text);
+            if clean != *text {
+                *text = clean;
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mask(redactor, item)),
+        serde_json::Value::Object(fields) => {
+            fields.values_mut().for_each(|field| mask(redactor, field));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,57 @@
+//! `latency.hlog`: an HDR interval log (V2, deflated), readable by HdrHistogram tools. One interval
+//! per series, over the whole run, in microseconds; its tag is `kind.view.population.stage`.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+
+use crate::measure::{LatencyKey, LatencySet, Stage};
+use crate::scenario::Plan;
+
+/// The log of a set of latencies. Fails only on a defect of the serializer.
+pub fn render(
+    plan: &Plan,
+    set: &LatencySet,
+    started_unix_ns: u64,
+    elapsed: Duration,
+) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment("[Squall latencies in microseconds; tag: kind.view.population.stage]")
+        .with_start_time(std::time::UNIX_EPOCH + Duration::from_nanos(started_unix_ns))
+        .begin_log_with(&mut out, &mut serializer)
+        .map_err(|error| error.to_string())?;
+    let mut write = |histogram: &Histogram<u64>, tag: &str| {
+        if histogram.is_empty() {
+            return Ok(());
+        }
+        log.write_histogram(histogram, Duration::ZERO, elapsed, Tag::new(tag))
+            .map_err(|error| error.to_string())
+    };
+    for (key, distribution) in set.iter() {
+        write(&distribution.response, &tag(plan, key, "response"))?;
+        write(&distribution.service, &tag(plan, key, "service"))?;
+    }
+    Ok(out)
+}
+
+/// `message.response.healthy.after`; `all` where a series belongs to no population. Tags hold no
+/// comma and no white space; population names hold neither.
+fn tag(plan: &Plan, key: &LatencyKey, view: &str) -> String {
+    let kind = match serde_json::to_value(key.kind) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    };
+    let population = key
+        .population
+        .and_then(|index| plan.populations.get(usize::from(index)))
+        .map_or("all", |population| population.name.as_str());
+    let stage = match key.stage {
+        Stage::Before => "before",
+        Stage::After => "after",
+    };
+    format!("{kind}.{view}.{population}.{stage}")
+}

@@ -1,0 +1,212 @@
+//! Takes the events of a run as they come and owns the files that grow while it goes on.
+//!
+//! It runs beside the engine on the run's main thread. It never waits for anything but the two
+//! queues: flushing goes by the events themselves (progress comes several times a second), so that
+//! it adds no timer to the world it watches.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::folder::{EVENTS, FileError, RunFolder, TRACE};
+use super::live::Live;
+use super::run_file::Observed;
+use super::stream::LineFile;
+use crate::event::{Event, EventKind, HowEnded, HubSide, LedgerRow, RunStarted, Warning};
+use crate::measure::summary::Extent;
+use crate::protocol::CloseCategory;
+use crate::secret::Redactor;
+
+/// Lines wait for the system at most this long, plus the gap to the next event.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+
+/// Consumes events and trace records.
+#[derive(Debug)]
+pub struct Recorder {
+    events: LineFile,
+    trace: LineFile,
+    live: Live,
+    redactor: Redactor,
+    flushed: Instant,
+    recorded: Recorded,
+}
+
+/// What a recorder knows at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// The first event, when one came.
+    pub started: Option<RunStarted>,
+    /// How the run ended, when it said so.
+    pub how: Option<HowEnded>,
+    /// What was seen that no summary has.
+    pub observed: Observed,
+    /// What went wrong with the files.
+    pub warnings: BTreeSet<Warning>,
+}
+
+impl Recorder {
+    /// Creates the growing files of a run folder.
+    pub fn create(folder: &RunFolder, live: Live, redactor: Redactor) -> Result<Self, FileError> {
+        let create = |name: &str| {
+            let path = folder.file(name);
+            LineFile::create(&path).map_err(|source| FileError::Io { path, source })
+        };
+        Ok(Self {
+            events: create(EVENTS)?,
+            trace: create(TRACE)?,
+            live,
+            redactor,
+            flushed: Instant::now(),
+            recorded: Recorded::default(),
+        })
+    }
+
+    /// Records until both queues have ended, or `stop` is ready; then flushes.
+    pub async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut trace: mpsc::Receiver<Bytes>,
+        stop: impl Future<Output = ()>,
+    ) -> Recorded {
+        let mut stop = std::pin::pin!(stop);
+        let (mut events_open, mut trace_open) = (true, true);
+        while events_open || trace_open {
+            tokio::select! {
+                biased;
+                event = events.recv(), if events_open => match event {
+                    Some(event) => self.take(&event),
+                    None => events_open = false,
+                },
+                record = trace.recv(), if trace_open => match record {
+                    Some(record) => self.take_trace(&record),
+                    None => trace_open = false,
+                },
+                () = &mut stop => {
+                    while let Ok(event) = events.try_recv() {
+                        self.take(&event);
+                    }
+                    break;
+                }
+            }
+        }
+        self.finish()
+    }
+
+    /// Takes one event in.
+    fn take(&mut self, event: &Event) {
+        self.live.take(event);
+        let now = match &event.kind {
+            EventKind::Progress(_) => FlushWhen::Due,
+            EventKind::AttemptEnded(row) => {
+                note_kernel_bytes(row, &mut self.recorded.observed);
+                self.write(event);
+                FlushWhen::Due
+            }
+            EventKind::RunStarted(started) => {
+                self.recorded.started = Some(started.as_ref().clone());
+                self.write(event);
+                FlushWhen::Now
+            }
+            EventKind::RunEnded { how } => {
+                self.recorded.how = Some(*how);
+                self.write(event);
+                FlushWhen::Now
+            }
+            EventKind::PhaseChanged { .. }
+            | EventKind::FaultDone { .. }
+            | EventKind::Warning(_) => {
+                self.write(event);
+                FlushWhen::Now
+            }
+        };
+        if now == FlushWhen::Now || self.flushed.elapsed() >= FLUSH_EVERY {
+            self.flush();
+        }
+    }
+
+    fn write(&mut self, event: &Event) {
+        match serde_json::to_string(event) {
+            Ok(line) => self.events.push(masked_line(&self.redactor, line).as_bytes()),
+            Err(error) => self.not_written(EVENTS, &error.to_string()),
+        }
+    }
+
+    fn take_trace(&mut self, record: &Bytes) {
+        let line = String::from_utf8_lossy(record).trim_end().to_owned();
+        self.trace.push(masked_line(&self.redactor, line).as_bytes());
+        if self.flushed.elapsed() >= FLUSH_EVERY {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.events.flush();
+        self.trace.flush();
+        self.flushed = Instant::now();
+    }
+
+    fn not_written(&mut self, name: &str, why: &str) {
+        self.recorded.warnings.insert(Warning::NotWritten { what: format!("{name}: {why}") });
+    }
+
+    fn finish(mut self) -> Recorded {
+        self.live.finish();
+        let results: [(&str, Result<(), (_, io::Error)>); 2] =
+            [(EVENTS, self.events.finish()), (TRACE, self.trace.finish())];
+        for (name, result) in results {
+            if let Err((_, error)) = result {
+                let what = format!("{name}: {error}");
+                self.recorded.warnings.insert(Warning::NotWritten { what });
+            }
+        }
+        self.recorded
+    }
+}
+
+/// When the lines so far go to the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FlushWhen {
+    /// At once: the event is rare and matters.
+    Now,
+    /// When the last time is long enough ago.
+    Due,
+}
+
+/// A JSON line without secrets. Nearly every line has none, and is passed on as it is.
+fn masked_line(redactor: &Redactor, line: String) -> String {
+    if redactor.redact(&line) == line {
+        return line;
+    }
+    match serde_json::from_str(&line) {
+        Ok(mut value) => {
+            super::mask(redactor, &mut value);
+            value.to_string()
+        }
+        Err(_) => redactor.redact(&line),
+    }
+}
+
+/// The kernels' share of a backlog is hub bytes written less client bytes read; it says something
+/// of clients that were dropped because they read too little or answered too late.
+fn note_kernel_bytes(row: &LedgerRow, observed: &mut Observed) {
+    let HubSide::Ended(end) = &row.hub else { return };
+    if !matches!(end.category, CloseCategory::SlowClient | CloseCategory::PingTimeout) {
+        return;
+    }
+    let held = end.written_bytes.saturating_sub(row.client.read_bytes);
+    let held = i64::try_from(held).unwrap_or(i64::MAX);
+    let key = (row.attempt.population.clone(), end.category);
+    observed
+        .kernel_bytes
+        .entry(key)
+        .and_modify(|extent| {
+            extent.count += 1;
+            extent.min = extent.min.min(held);
+            extent.max = extent.max.max(held);
+        })
+        .or_insert(Extent { count: 1, min: held, max: held });
+}

@@ -1,0 +1,481 @@
+//! `run.json`: everything a report says, as data. Every other format is a pure function of it, so
+//! that it can be made again from a stored run.
+//!
+//! Counts are exact. Times end in their unit (`_ns`, `_us`); instants are nanoseconds since the
+//! run's epoch. A field is added without a new [`SCHEMA_VERSION`]; one that changes its meaning or
+//! goes away is not.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::gather;
+use crate::event::{ClientObservation, DeliveryTally, HowEnded, Warning};
+use crate::measure::summary::{Extent, Since};
+use crate::measure::{LatencyKind, Stage, Summary};
+use crate::protocol::CloseCategory;
+use crate::protocol::control::{Counters, HubWire};
+use crate::scenario::Plan;
+use crate::secret::Redactor;
+use crate::verdict::{Check, Outcome, Verdict};
+
+/// Version of the shape of `run.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Samples from which a p99.9 is told: below, it is the maximum under another name.
+pub const P999_SAMPLES_MIN: u64 = 1_000;
+
+/// A run, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Squall run", description = "run.json of a Squall run folder")]
+pub struct RunFile {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// What was run, where, and with what.
+    pub run: RunFacts,
+    /// How it ended.
+    pub how: HowEnded,
+    /// Run time in nanoseconds, from the epoch to the end of gathering.
+    pub elapsed_ns: u64,
+    /// The verdict.
+    pub outcome: Outcome,
+    /// Every check, expectations first.
+    pub checks: Vec<Check>,
+    /// Populations, in scenario order.
+    pub populations: Vec<PopulationFacts>,
+    /// How connections ended, per population.
+    pub ends: Vec<End>,
+    /// How connections ended, populations taken together (`population` is null).
+    pub ends_total: Vec<End>,
+    /// Hub category and wire form against what the client saw.
+    pub matrix: Vec<MatrixCell>,
+    /// For each row with a drop category: time from an instant to the hub's decision.
+    pub close_windows: Vec<CloseWindow>,
+    /// Bytes in the hub's queue, and in the kernel, when a drop was decided.
+    pub backlog_at_close: Vec<BacklogAtClose>,
+    /// Latencies per kind.
+    pub latency_total: Vec<LatencySeries>,
+    /// Latencies per kind, population and stage.
+    pub latency: Vec<LatencySeries>,
+    /// Faults of the timeline.
+    pub faults: Vec<FaultOutcome>,
+    /// The hub's counters when the load had gone; null when not observed.
+    pub hub_counters: Option<Counters>,
+    /// How the generator itself fared.
+    pub generator: GeneratorFacts,
+    /// What a reader must know.
+    pub warnings: Vec<Warning>,
+}
+
+/// What was run, where, and with what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunFacts {
+    /// Scenario name.
+    pub scenario: String,
+    /// Its title.
+    pub title: String,
+    /// Seed of every draw.
+    pub seed: u64,
+    /// Hash of the plan.
+    pub plan_hash: String,
+    /// The longest the running phase may take, in nanoseconds.
+    pub duration_ns: u64,
+    /// `sockets` or `virtual`.
+    pub world: String,
+    /// Version of Squall.
+    pub squall_version: String,
+    /// When the timeline began, UTC, RFC 3339.
+    pub started: String,
+    /// The same in nanoseconds since the Unix epoch.
+    pub started_unix_ns: u64,
+    /// Where the load went.
+    pub target: TargetFacts,
+    /// The hub's settings: in force where the control API is offered, assumed elsewhere.
+    pub hub: HubFacts,
+    /// Shard threads.
+    pub threads: u64,
+    /// Cores of the machine.
+    pub cores: u64,
+}
+
+/// Where the load went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TargetFacts {
+    /// Endpoint, without secrets.
+    pub endpoint: String,
+    /// Whose it is.
+    pub place: TargetPlace,
+    /// Whether the hub's side was observed through the control API.
+    pub control: bool,
+}
+
+/// Whose a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetPlace {
+    /// The hub inside the run's own process.
+    Embedded,
+    /// Another process of this machine.
+    Loopback,
+    /// Another machine.
+    Remote,
+}
+
+/// What the hub allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HubFacts {
+    /// Name of the hub on the wire.
+    pub name: String,
+    /// `free`, `standard` or `premium`.
+    pub tier: String,
+    /// Units at the start.
+    pub units: u32,
+    /// Concurrent connections that allows.
+    pub connection_cap: u64,
+    /// Between two websocket pings, in nanoseconds.
+    pub ping_interval_ns: u64,
+    /// From the last sign of life to the drop, in nanoseconds.
+    pub ping_timeout_ns: u64,
+    /// Bytes of a connection's outbound queue.
+    pub queue_bytes: u64,
+    /// Messages of a connection's outbound queue.
+    pub queue_messages: u64,
+}
+
+/// One population's sums.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PopulationFacts {
+    /// Name.
+    pub name: String,
+    /// Clients in the plan.
+    pub clients: u64,
+    /// What they do, in words.
+    pub behaviour: String,
+    /// Attempts, accepted or not.
+    pub attempts: u64,
+    /// Attempts whose connection opened.
+    pub opens: u64,
+    /// Connection failures and refusals.
+    pub refusals: u64,
+    /// Clients that were dropped at least once.
+    pub dropped: u64,
+    /// Of those, clients that were open again afterwards.
+    pub recovered: u64,
+    /// Attempts made after a drop, before being open again.
+    pub recovery_attempts: u64,
+    /// Rows per category.
+    pub categories: BTreeMap<CloseCategory, u64>,
+    /// Delivery over all its connections.
+    pub delivery: DeliveryTally,
+    /// Messages published.
+    pub published: u64,
+    /// Acknowledgements that failed.
+    pub acks_failed: u64,
+    /// Planned messages that were not sent: not connected, or the outbox was full.
+    pub not_sent: u64,
+}
+
+/// Ends of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct End {
+    /// Population; null for all together.
+    pub population: Option<String>,
+    /// The hub's category; null when not observed or not seen.
+    pub category: Option<CloseCategory>,
+    /// What the client saw.
+    pub seen: ClientObservation,
+    /// How many.
+    pub count: u64,
+    /// Time from open to end of those that were open, in microseconds.
+    pub life: Option<Life>,
+    /// Whether the scenario expects the category of that population; null where there is no
+    /// category. For all populations together: whether every one of them is expected.
+    pub expected: Option<bool>,
+}
+
+/// How long connections were open, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Life {
+    pub min_us: u64,
+    pub median_us: u64,
+    pub max_us: u64,
+}
+
+/// One cell of the matrix hub against client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MatrixCell {
+    /// Population.
+    pub population: String,
+    /// The hub's category; null when not observed or not seen.
+    pub category: Option<CloseCategory>,
+    /// What the hub put on the wire.
+    pub wire: Option<HubWire>,
+    /// What the client saw.
+    pub seen: ClientObservation,
+    /// Rows.
+    pub count: u64,
+    /// Whether both views can be true together.
+    pub allowed: bool,
+}
+
+/// The least and the greatest of some values, exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Range {
+    /// How many values.
+    pub count: u64,
+    /// The least.
+    pub min: i64,
+    /// The greatest.
+    pub max: i64,
+}
+
+impl From<Extent> for Range {
+    fn from(extent: Extent) -> Self {
+        Self { count: extent.count, min: extent.min, max: extent.max }
+    }
+}
+
+/// Time from an instant to the hub's decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CloseWindow {
+    /// Population.
+    pub population: String,
+    /// Category.
+    pub category: CloseCategory,
+    /// From which instant.
+    pub since: WindowStart,
+    /// Nanoseconds.
+    pub after_ns: Range,
+}
+
+/// From which instant a window counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowStart {
+    /// The last sign of life.
+    LastLife,
+    /// The open.
+    Open,
+    /// The start of the client's misbehaviour on that connection.
+    Behaviour,
+    /// The latest fault that addressed it.
+    Fault,
+}
+
+impl From<Since> for WindowStart {
+    fn from(since: Since) -> Self {
+        match since {
+            Since::LastLife => Self::LastLife,
+            Since::Open => Self::Open,
+            Since::Behaviour => Self::Behaviour,
+            Since::Fault => Self::Fault,
+        }
+    }
+}
+
+/// What was under way to clients when their drop was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BacklogAtClose {
+    /// Population.
+    pub population: String,
+    /// Category.
+    pub category: CloseCategory,
+    /// Bytes in the hub's queue.
+    pub queue_bytes: Range,
+    /// Bytes that the kernels held: written by the hub, not read by the client. Null when not
+    /// known.
+    pub kernel_bytes: Option<Range>,
+}
+
+/// Both views of the latencies of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LatencySeries {
+    /// What was timed.
+    pub kind: LatencyKind,
+    /// Population (the receiver's for messages); null for all, and for the engine's own calls.
+    pub population: Option<String>,
+    /// Before or after the first misbehaviour or fault; null for both.
+    pub stage: Option<Stage>,
+    /// From the planned instant.
+    pub response: Option<Quantiles>,
+    /// From the actual instant.
+    pub service: Option<Quantiles>,
+}
+
+/// A distribution in a few numbers; microseconds, three significant digits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quantiles {
+    /// Samples.
+    pub count: u64,
+    /// Least.
+    pub min_us: u64,
+    /// Mean.
+    pub mean_us: f64,
+    /// Median.
+    pub p50_us: u64,
+    /// 90 % are at most this.
+    pub p90_us: u64,
+    /// 99 % are at most this.
+    pub p99_us: u64,
+    /// 99.9 % are at most this; only of [`P999_SAMPLES_MIN`] samples or more.
+    pub p999_us: Option<u64>,
+    /// Greatest.
+    pub max_us: u64,
+}
+
+impl Quantiles {
+    /// The numbers of a histogram; `None` of an empty one.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Option<Self> {
+        (!histogram.is_empty()).then(|| Self {
+            count: histogram.len(),
+            min_us: histogram.min(),
+            mean_us: histogram.mean(),
+            p50_us: histogram.value_at_quantile(0.5),
+            p90_us: histogram.value_at_quantile(0.9),
+            p99_us: histogram.value_at_quantile(0.99),
+            p999_us: (histogram.len() >= P999_SAMPLES_MIN)
+                .then(|| histogram.value_at_quantile(0.999)),
+            max_us: histogram.max(),
+        })
+    }
+}
+
+/// A fault of the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultOutcome {
+    /// What, in words.
+    pub what: String,
+    /// When the plan wanted it, in nanoseconds since the epoch.
+    pub planned_ns: u64,
+    /// When it was asked for; null when it was not.
+    pub done_ns: Option<u64>,
+    /// Why it could not be done.
+    pub error: Option<String>,
+}
+
+/// How the generator itself fared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GeneratorFacts {
+    /// Connections open at once on the client side, at most.
+    pub open_peak: u64,
+    /// Rows whose hub side was observed.
+    pub rows_observed: u64,
+    /// Entries the hub's ledger had for attempts that no client made.
+    pub hub_rows_unmatched: u64,
+    /// Descriptors open before the run.
+    pub descriptors_before: Option<u64>,
+    /// Descriptors open after it.
+    pub descriptors_after: Option<u64>,
+    /// Client tasks alive after the run; anything but 0 is a leak.
+    pub tasks_after: u64,
+    /// Messages that the engine itself sent by REST and the hub did not take.
+    pub rest_failed: u64,
+}
+
+/// What the recorder saw that no summary has.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Bytes held by the kernels when a drop was decided, per population name and category.
+    pub kernel_bytes: BTreeMap<(String, CloseCategory), Extent>,
+}
+
+impl RunFile {
+    /// Puts a run together and masks every secret in it.
+    #[must_use]
+    pub fn new(
+        plan: &Plan,
+        summary: &Summary,
+        verdict: &Verdict,
+        observed: &Observed,
+        how: HowEnded,
+        run: RunFacts,
+        redactor: &Redactor,
+    ) -> Self {
+        let (ends, ends_total) = gather::ends(plan, summary);
+        let whole = Self {
+            schema_version: SCHEMA_VERSION,
+            run,
+            how,
+            elapsed_ns: summary.elapsed_ns,
+            outcome: verdict.outcome,
+            checks: verdict.checks.clone(),
+            populations: gather::populations(plan, summary),
+            ends,
+            ends_total,
+            matrix: gather::matrix(plan, summary),
+            close_windows: gather::close_windows(plan, summary),
+            backlog_at_close: gather::backlog(plan, summary, observed),
+            latency_total: gather::latency_total(&summary.latency),
+            latency: gather::latency(plan, &summary.latency),
+            faults: gather::faults(plan, summary),
+            hub_counters: summary.counters_after.clone(),
+            generator: GeneratorFacts {
+                open_peak: summary.open_peak,
+                rows_observed: summary.rows_observed,
+                hub_rows_unmatched: summary.hub_rows_unmatched,
+                descriptors_before: summary.health.descriptors_before,
+                descriptors_after: summary.health.descriptors_after,
+                tasks_after: summary.health.tasks_after,
+                rest_failed: summary.rest_failed,
+            },
+            warnings: summary.health.warnings.iter().cloned().collect(),
+        };
+        whole.masked(redactor)
+    }
+
+    /// The same with every secret masked, wherever free text stands.
+    #[must_use]
+    pub fn masked(self, redactor: &Redactor) -> Self {
+        let Ok(mut value) = serde_json::to_value(&self) else { return self };
+        super::mask(redactor, &mut value);
+        serde_json::from_value(value).unwrap_or(self)
+    }
+
+    /// Whether the hub's side of the ledger was observed.
+    #[must_use]
+    pub const fn hub_observed(&self) -> bool {
+        self.generator.rows_observed > 0
+    }
+
+    /// Rows of the ledger.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.ends_total.iter().map(|end| end.count).sum()
+    }
+
+    /// Rows per category, in the order in which reports list them.
+    #[must_use]
+    pub fn categories(&self) -> Vec<(CloseCategory, u64)> {
+        let mut counts = BTreeMap::new();
+        for end in &self.ends_total {
+            if let Some(category) = end.category {
+                *counts.entry(category).or_insert(0) += end.count;
+            }
+        }
+        counts.into_iter().collect()
+    }
+
+    /// Delivery over all populations.
+    #[must_use]
+    pub fn delivery(&self) -> DeliveryTally {
+        let mut sum = DeliveryTally::default();
+        for population in &self.populations {
+            sum.add(&population.delivery);
+        }
+        sum
+    }
+}
+
+/// The JSON Schema of `run.json`.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::generate::SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<RunFile>()
+        .to_value()
+}

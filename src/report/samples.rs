@@ -1,0 +1,247 @@
+//! Finished runs for the golden tests of every format: one that passed, one with everything that
+//! can go wrong in it.
+
+use std::collections::BTreeMap;
+
+use super::run_file::{
+    BacklogAtClose, CloseWindow, End, FaultOutcome, GeneratorFacts, HubFacts, LatencySeries, Life,
+    MatrixCell, PopulationFacts, Quantiles, Range, RunFacts, RunFile, SCHEMA_VERSION, TargetFacts,
+    TargetPlace, WindowStart,
+};
+use crate::event::{ClientObservation, CloseFirst, DeliveryTally, HowEnded, Warning};
+use crate::measure::LatencyKind;
+use crate::protocol::CloseCategory;
+use crate::protocol::control::HubWire;
+use crate::verdict::{Check, CheckKind, Outcome};
+
+fn check(kind: CheckKind, path: &str, outcome: Outcome, expected: &str, actual: &str) -> Check {
+    Check { kind, path: path.into(), outcome, expected: expected.into(), actual: actual.into() }
+}
+
+fn own_close() -> ClientObservation {
+    ClientObservation::CloseFrame {
+        code: Some(1000),
+        reason: String::new(),
+        first: CloseFirst::Client,
+    }
+}
+
+fn population(name: &str, behaviour: &str, ended: CloseCategory, count: u64) -> PopulationFacts {
+    let delivered =
+        DeliveryTally { expected: count * 7, received: count * 7, ..Default::default() };
+    PopulationFacts {
+        name: name.into(),
+        clients: count,
+        behaviour: behaviour.into(),
+        attempts: count,
+        opens: count,
+        refusals: 0,
+        dropped: if ended.is_drop() { count } else { 0 },
+        recovered: 0,
+        recovery_attempts: 0,
+        categories: BTreeMap::from([(ended, count)]),
+        delivery: delivered,
+        published: 7,
+        acks_failed: 0,
+        not_sent: 0,
+    }
+}
+
+fn quantiles(count: u64, scale: u64) -> Quantiles {
+    Quantiles {
+        count,
+        min_us: scale,
+        mean_us: 2.5,
+        p50_us: 2 * scale,
+        p90_us: 4 * scale,
+        p99_us: 9 * scale,
+        p999_us: (count >= 1_000).then_some(20 * scale),
+        max_us: 31 * scale,
+    }
+}
+
+fn series(kind: LatencyKind, count: u64, response: u64, service: u64) -> LatencySeries {
+    LatencySeries {
+        kind,
+        population: None,
+        stage: None,
+        response: Some(quantiles(count, response)),
+        service: (kind != LatencyKind::SendLag).then(|| quantiles(count, service)),
+    }
+}
+
+fn facts(scenario: &str, title: &str) -> RunFacts {
+    RunFacts {
+        scenario: scenario.into(),
+        title: title.into(),
+        seed: 7,
+        plan_hash: "0123456789abcdef".into(),
+        duration_ns: 12_000_000_000,
+        world: "sockets".into(),
+        squall_version: "0.0.0".into(),
+        started: "2026-01-02T03:04:05.678Z".into(),
+        started_unix_ns: 1_767_323_045_678_000_000,
+        target: TargetFacts {
+            endpoint: "http://127.0.0.1:4567".into(),
+            place: TargetPlace::Embedded,
+            control: true,
+        },
+        hub: HubFacts {
+            name: "sq".into(),
+            tier: "standard".into(),
+            units: 1,
+            connection_cap: 1_000,
+            ping_interval_ns: 1_000_000_000,
+            ping_timeout_ns: 3_000_000_000,
+            queue_bytes: 65_536,
+            queue_messages: 1_000,
+        },
+        threads: 1,
+        cores: 2,
+    }
+}
+
+/// Ninety steady clients, ten that answer no ping; all as it should be.
+pub fn passed() -> RunFile {
+    let ends = vec![
+        End {
+            population: Some("healthy".into()),
+            category: Some(CloseCategory::Normal),
+            seen: own_close(),
+            count: 90,
+            life: Some(Life { min_us: 5_900_000, median_us: 7_012_345, max_us: 8_000_000 }),
+            expected: Some(true),
+        },
+        End {
+            population: Some("muted".into()),
+            category: Some(CloseCategory::PingTimeout),
+            seen: ClientObservation::Reset,
+            count: 10,
+            life: Some(Life { min_us: 3_900_000, median_us: 4_001_000, max_us: 4_100_000 }),
+            expected: Some(true),
+        },
+    ];
+    let total = |end: &End| End { population: None, ..end.clone() };
+    RunFile {
+        schema_version: SCHEMA_VERSION,
+        run: facts("ping-timeout", "clients that stop answering pings"),
+        how: HowEnded::Decided,
+        elapsed_ns: 8_400_000_000,
+        outcome: Outcome::Pass,
+        checks: vec![
+            check(
+                CheckKind::Expectation,
+                "expect.muted.closes",
+                Outcome::Pass,
+                "PingTimeout = 10, nothing else",
+                "PingTimeout = 10",
+            ),
+            check(CheckKind::Invariant, "I3", Outcome::Pass, "allowed cells only", "2 cells"),
+        ],
+        populations: vec![
+            population("healthy", "steady", CloseCategory::Normal, 90),
+            population("muted", "answer no ping", CloseCategory::PingTimeout, 10),
+        ],
+        ends_total: ends.iter().map(total).collect(),
+        matrix: vec![
+            MatrixCell {
+                population: "healthy".into(),
+                category: Some(CloseCategory::Normal),
+                wire: Some(HubWire::ClientClose { code: Some(1000), reason: String::new() }),
+                seen: own_close(),
+                count: 90,
+                allowed: true,
+            },
+            MatrixCell {
+                population: "muted".into(),
+                category: Some(CloseCategory::PingTimeout),
+                wire: Some(HubWire::HubAbort),
+                seen: ClientObservation::Reset,
+                count: 10,
+                allowed: true,
+            },
+        ],
+        ends,
+        close_windows: vec![CloseWindow {
+            population: "muted".into(),
+            category: CloseCategory::PingTimeout,
+            since: WindowStart::LastLife,
+            after_ns: Range { count: 10, min: 3_900_000_000, max: 4_100_000_000 },
+        }],
+        backlog_at_close: Vec::new(),
+        latency_total: vec![
+            series(LatencyKind::Connect, 100, 400, 380),
+            series(LatencyKind::Message, 1_234, 210, 200),
+            series(LatencyKind::SendLag, 13, 600, 0),
+        ],
+        latency: Vec::new(),
+        faults: Vec::new(),
+        hub_counters: None,
+        generator: GeneratorFacts {
+            open_peak: 100,
+            rows_observed: 100,
+            hub_rows_unmatched: 0,
+            descriptors_before: Some(12),
+            descriptors_after: Some(12),
+            tasks_after: 0,
+            rest_failed: 0,
+        },
+        warnings: Vec::new(),
+    }
+}
+
+/// A run in which everything that can go wrong has.
+pub fn failed() -> RunFile {
+    let mut run = passed();
+    run.run = facts("slow-client", "a title with <markup> | and *stars*");
+    run.run.target.place = TargetPlace::Loopback;
+    run.how = HowEnded::TimeUp;
+    run.outcome = Outcome::Fail;
+    run.checks.extend([
+        check(
+            CheckKind::Expectation,
+            "expect.stalled.closes",
+            Outcome::Fail,
+            "SlowClient = 20, nothing else",
+            "SlowClient = 18, PingTimeout = 2, and a text that is long enough to be wrapped under \
+             its own first word once more",
+        ),
+        check(CheckKind::Threshold, "thresholds.message", Outcome::Invalid, "p(99)<1s", "1.2 s"),
+        check(CheckKind::Invariant, "I3", Outcome::Fail, "allowed cells only", "1 cell outside"),
+        check(CheckKind::Invariant, "I8", Outcome::Undetermined, "equal sums", "not observed"),
+    ]);
+    run.ends[1].expected = Some(false);
+    run.ends.push(End {
+        population: Some("muted".into()),
+        category: Some(CloseCategory::ConnectionCountLimitReached),
+        seen: ClientObservation::Refused {
+            status: 429,
+            body: "Connection count reaches limit.".into(),
+        },
+        count: 3,
+        life: None,
+        expected: Some(false),
+    });
+    run.ends_total = run.ends.iter().map(|end| End { population: None, ..end.clone() }).collect();
+    run.matrix[1].allowed = false;
+    run.backlog_at_close = vec![BacklogAtClose {
+        population: "stalled".into(),
+        category: CloseCategory::SlowClient,
+        queue_bytes: Range { count: 18, min: 65_600, max: 67_700 },
+        kernel_bytes: Some(Range { count: 18, min: 30_000, max: 36_000 }),
+    }];
+    run.populations[1].delivery.lost = 4;
+    run.populations[1].not_sent = 2;
+    run.populations[1].acks_failed = 1;
+    run.faults = vec![FaultOutcome {
+        what: "the hub freezes for 1.4 s".into(),
+        planned_ns: 4_000_000_000,
+        done_ns: None,
+        error: Some("HTTP 404".into()),
+    }];
+    run.warnings = vec![
+        Warning::DescriptorsExhausted,
+        Warning::NotWritten { what: "events.ndjson: no space left on device".into() },
+    ];
+    run
+}

@@ -1,0 +1,79 @@
+//! Plain tables: no frames, one rule under the header, at most [`WIDTH`] columns. They read the
+//! same with and without colour.
+
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle, Table,
+    TableStyle,
+};
+
+/// Widest line of a report.
+pub const WIDTH: u16 = 100;
+
+/// Columns that lines of a report are indented by.
+pub const INDENT: &str = "  ";
+
+const STYLE: TableStyle = TableStyle::new()
+    .header_lines(ContentLineStyle::none())
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .content_lines(ContentLineStyle::none());
+
+/// How the cells of a column stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Words, to the left, broken over lines where room is short.
+    Words(&'static str),
+    /// Names, to the left, never broken.
+    Names(&'static str),
+    /// Figures, to the right, never broken.
+    Figures(&'static str),
+}
+
+/// Renders a table, indented, with a line end after every line.
+#[must_use]
+pub fn render(columns: &[Column], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(STYLE)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH - 2)
+        .set_header(columns.iter().map(|column| match column {
+            Column::Words(name) | Column::Names(name) | Column::Figures(name) => *name,
+        }));
+    table.add_rows(rows);
+    for (index, column) in columns.iter().enumerate() {
+        if let Some(cells) = table.column_mut(index) {
+            cells.set_padding((0, 1));
+            if matches!(column, Column::Figures(_)) {
+                cells.set_cell_alignment(CellAlignment::Right);
+            }
+            if !matches!(column, Column::Words(_)) {
+                cells.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+    }
+    let mut out = String::new();
+    for line in table.lines() {
+        out.push_str(INDENT);
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_to_the_right_and_lines_stay_within_the_width() {
+        let rows = vec![
+            vec!["short".to_owned(), "7".to_owned()],
+            vec!["many words ".repeat(20), "1,234".to_owned()],
+        ];
+        let text = render(&[Column::Words("what"), Column::Figures("count")], rows);
+        assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{text}");
+        assert!(text.lines().count() > 4, "long words wrap: {text}");
+        let sevens: Vec<_> = text.lines().filter(|line| line.ends_with(" 7")).collect();
+        assert_eq!(sevens.len(), 1, "{text}");
+    }
+}

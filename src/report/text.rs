@@ -1,0 +1,491 @@
+//! The report on a terminal. Always written with colour codes; who prints it strips them where they
+//! are not wanted (`anstream`, NO_COLOR).
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::hints;
+use super::run_file::{End, LatencySeries, Quantiles, RunFile, TargetPlace};
+use super::table::{self, Column, INDENT, WIDTH};
+use super::words;
+use crate::event::{DeliveryTally, HowEnded};
+use crate::measure::LatencyKind;
+use crate::verdict::{Check, Outcome};
+
+/// Rows of the table of ends past which populations are taken together, and past which the rest is
+/// one line.
+const END_ROWS_MAX: usize = 14;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+
+/// The word in the column "expected" of an end that should not be.
+const UNEXPECTED: &str = "NO";
+
+/// The colour of a verdict.
+#[must_use]
+pub const fn style_of(outcome: Outcome) -> Style {
+    match outcome {
+        Outcome::Pass => GREEN,
+        Outcome::Undetermined | Outcome::Invalid => YELLOW,
+        Outcome::Fail => RED,
+    }
+}
+
+/// The whole report of a run; `folder` is its path as the user can type it.
+#[must_use]
+pub fn render(run: &RunFile, folder: &str) -> String {
+    let mut out = headline(run);
+    out.push_str(&facts(run));
+    checks(run, &mut out);
+    ends(run, &mut out);
+    matrix(run, &mut out);
+    latency(run, &mut out);
+    delivery(run, &mut out);
+    unsent(run, &mut out);
+    backlog(run, &mut out);
+    faults(run, &mut out);
+    warnings(run, &mut out);
+    let _ = writeln!(out, "\n{INDENT}{}", paint(DIM, &format!("files: {folder}")));
+    out
+}
+
+/// `PASS  ping-timeout: clients that stop answering pings`.
+#[must_use]
+pub fn headline(run: &RunFile) -> String {
+    let (word, style) = if run.how == HowEnded::Interrupted {
+        ("INTERRUPTED", YELLOW)
+    } else {
+        (words::outcome(run.outcome), style_of(run.outcome))
+    };
+    format!("{}  {}: {}\n", paint(style, word), paint(BOLD, &run.run.scenario), run.run.title)
+}
+
+fn facts(run: &RunFile) -> String {
+    let place = match run.run.target.place {
+        TargetPlace::Embedded => "embedded hub".to_owned(),
+        TargetPlace::Loopback | TargetPlace::Remote => run.run.target.endpoint.clone(),
+    };
+    let clients: u64 = run.populations.iter().map(|population| population.clients).sum();
+    let hub = format!(
+        "{place} ({}, {})",
+        run.run.hub.tier,
+        words::counted(u64::from(run.run.hub.units), "unit")
+    );
+    let took = format!("{}, {}", words::micros(run.elapsed_ns / 1_000), words::how(run.how));
+    let parts = [
+        words::counted(clients, "client"),
+        hub,
+        took,
+        format!("seed {}", run.run.seed),
+        format!("plan {}", run.run.plan_hash),
+    ];
+    let mut out = String::new();
+    for line in wrapped(&parts, " · ", usize::from(WIDTH) - INDENT.len()) {
+        let _ = writeln!(out, "{INDENT}{}", paint(DIM, &line));
+    }
+    out
+}
+
+/// Checks that passed are a count; the others are told whole.
+fn checks(run: &RunFile, out: &mut String) {
+    let passed = run.checks.iter().filter(|check| check.outcome == Outcome::Pass).count();
+    let _ = writeln!(
+        out,
+        "{INDENT}{}",
+        paint(
+            DIM,
+            &format!("{passed} of {} passed", words::counted(run.checks.len() as u64, "check"))
+        )
+    );
+    for check in run.checks.iter().filter(|check| check.outcome != Outcome::Pass) {
+        told(check, out);
+    }
+}
+
+fn told(check: &Check, out: &mut String) {
+    let word = paint(style_of(check.outcome), words::outcome(check.outcome));
+    let _ = writeln!(out, "\n{INDENT}{word}  {}", check.path);
+    let lines = [("expected", check.expected.as_str()), ("actual", check.actual.as_str())];
+    for (name, text) in lines {
+        labelled(name, text, out);
+    }
+    if let Some(hint) = hints::hint(check) {
+        labelled("hint", hint, out);
+    }
+}
+
+/// Columns of a label before its text.
+const LABEL: usize = 10;
+
+/// `name      text` under a check, wrapped under itself.
+fn labelled(name: &str, text: &str, out: &mut String) {
+    let label = paint(DIM, &format!("{name:LABEL$}"));
+    flowing(&format!("{INDENT}{INDENT}"), &label, LABEL, text, out);
+}
+
+/// A line of the report that opens with a word in a style, wrapped under its own text.
+fn noted(style: Style, name: &str, text: &str, out: &mut String) {
+    let room = name.chars().count() + 2;
+    flowing(INDENT, &format!("{}  ", paint(style, name)), room, text, out);
+}
+
+/// Text after a label of `label_columns` columns, wrapped under itself.
+fn flowing(indent: &str, label: &str, label_columns: usize, text: &str, out: &mut String) {
+    let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    let room = usize::from(WIDTH).saturating_sub(indent.len() + label_columns);
+    for (index, line) in wrapped(&words, " ", room).iter().enumerate() {
+        let label = if index == 0 { label.to_owned() } else { " ".repeat(label_columns) };
+        let _ = writeln!(out, "{indent}{label}{line}");
+    }
+}
+
+/// A heading over a table.
+fn heading(text: &str, note: &str, out: &mut String) {
+    let note = if note.is_empty() { String::new() } else { format!("  {}", paint(DIM, note)) };
+    let _ = writeln!(out, "\n{INDENT}{}{note}", paint(BOLD, text));
+}
+
+fn ends(run: &RunFile, out: &mut String) {
+    let several = run.populations.len() > 1;
+    let by_population = several && run.ends.len() <= END_ROWS_MAX;
+    let list = if by_population { &run.ends } else { &run.ends_total };
+    let note = match (several, by_population) {
+        (true, false) => "(populations taken together; run.json has each)",
+        _ => "",
+    };
+    heading("How connections ended", note, out);
+    if list.is_empty() {
+        let _ = writeln!(out, "{INDENT}no connection was attempted");
+        return;
+    }
+    let attempts = run.attempts();
+    let mut columns = vec![
+        Column::Names("hub says"),
+        Column::Words("client saw"),
+        Column::Figures("count"),
+        Column::Figures("share"),
+        Column::Figures("median life"),
+        Column::Names("expected"),
+    ];
+    if by_population {
+        columns.insert(0, Column::Names("population"));
+    }
+    let shown = list.len().min(END_ROWS_MAX);
+    let mut rows = Vec::new();
+    let mut last = None;
+    for end in &list[..shown] {
+        let mut row = end_row(run, end, attempts);
+        if by_population {
+            let name = end.population.clone().unwrap_or_default();
+            row.insert(0, if last == Some(&end.population) { String::new() } else { name });
+            last = Some(&end.population);
+        }
+        rows.push(row);
+    }
+    for line in table::render(&columns, rows).lines() {
+        let unexpected = line.ends_with(&format!("  {UNEXPECTED}"));
+        let _ = writeln!(out, "{}", if unexpected { paint(RED, line) } else { line.to_owned() });
+    }
+    if list.len() > shown {
+        let rest: u64 = list[shown..].iter().map(|end| end.count).sum();
+        let kinds = words::counted((list.len() - shown) as u64, "more kind");
+        let _ = writeln!(out, "{INDENT}… {kinds} of end, {}", words::counted(rest, "row"));
+    }
+}
+
+fn end_row(run: &RunFile, end: &End, attempts: u64) -> Vec<String> {
+    vec![
+        words::category(end.category, run.hub_observed()).to_owned(),
+        words::observation(&end.seen),
+        words::number(end.count),
+        words::share(end.count, attempts),
+        end.life.map_or_else(|| "-".to_owned(), |life| words::micros(life.median_us)),
+        match end.expected {
+            Some(true) => "yes",
+            Some(false) => UNEXPECTED,
+            None => "-",
+        }
+        .to_owned(),
+    ]
+}
+
+/// Printed only when a cell is outside the allowed set; `run.json` always has it.
+fn matrix(run: &RunFile, out: &mut String) {
+    if run.matrix.iter().all(|cell| cell.allowed) {
+        return;
+    }
+    heading("Hub against client", "(cells marked NO cannot both be true)", out);
+    let columns = [
+        Column::Names("population"),
+        Column::Names("hub says"),
+        Column::Words("hub's wire"),
+        Column::Words("client saw"),
+        Column::Figures("count"),
+        Column::Names("allowed"),
+    ];
+    let rows = run.matrix.iter().map(|cell| {
+        vec![
+            cell.population.clone(),
+            words::category(cell.category, run.hub_observed()).to_owned(),
+            words::wire(cell.wire.as_ref()),
+            words::observation(&cell.seen),
+            words::number(cell.count),
+            if cell.allowed { "yes" } else { UNEXPECTED }.to_owned(),
+        ]
+    });
+    for line in table::render(&columns, rows.collect()).lines() {
+        let outside = line.ends_with(&format!("  {UNEXPECTED}"));
+        let _ = writeln!(out, "{}", if outside { paint(RED, line) } else { line.to_owned() });
+    }
+}
+
+/// What latencies are worth, by whose hub they were measured against.
+#[must_use]
+pub const fn latency_label(place: TargetPlace) -> &'static str {
+    match place {
+        TargetPlace::Embedded | TargetPlace::Loopback => "emulator on this machine, not Azure",
+        TargetPlace::Remote => "from this machine to the target",
+    }
+}
+
+/// Cells of one view after its name: count, p50, p90, p99, p99.9, max.
+#[must_use]
+pub fn quantile_cells(quantiles: &Quantiles) -> Vec<String> {
+    vec![
+        words::number(quantiles.count),
+        words::micros(quantiles.p50_us),
+        words::micros(quantiles.p90_us),
+        words::micros(quantiles.p99_us),
+        quantiles.p999_us.map_or_else(|| "-".to_owned(), words::micros),
+        words::micros(quantiles.max_us),
+    ]
+}
+
+/// The views of a series that say something: `response` and `service`; of the generator's own lag
+/// only the one.
+#[must_use]
+pub fn views(series: &LatencySeries) -> Vec<(&'static str, Quantiles)> {
+    if series.kind == LatencyKind::SendLag {
+        return series.response.map(|quantiles| ("", quantiles)).into_iter().collect();
+    }
+    let named = [("response", series.response), ("service", series.service)];
+    named.into_iter().filter_map(|(name, quantiles)| Some((name, quantiles?))).collect()
+}
+
+fn latency(run: &RunFile, out: &mut String) {
+    if run.latency_total.is_empty() {
+        return;
+    }
+    heading("Latency", &format!("({})", latency_label(run.run.target.place)), out);
+    let columns = [
+        Column::Names("what"),
+        Column::Names("view"),
+        Column::Figures("count"),
+        Column::Figures("p50"),
+        Column::Figures("p90"),
+        Column::Figures("p99"),
+        Column::Figures("p99.9"),
+        Column::Figures("max"),
+    ];
+    let mut rows = Vec::new();
+    for series in &run.latency_total {
+        for (index, (view, quantiles)) in views(series).into_iter().enumerate() {
+            let what = if index == 0 { words::latency(series.kind) } else { "" };
+            let mut row = vec![what.to_owned(), view.to_owned()];
+            row.extend(quantile_cells(&quantiles));
+            rows.push(row);
+        }
+    }
+    out.push_str(&table::render(&columns, rows));
+}
+
+/// `expected 12,345 · received 12,345 · lost 0 · …`; nothing where nothing was to come.
+#[must_use]
+pub fn delivery_words(tally: &DeliveryTally) -> Option<String> {
+    (tally.expected > 0 || tally.received > 0).then(|| {
+        format!(
+            "expected {} · received {} · lost {} · duplicated {} · out of order {}",
+            words::number(tally.expected),
+            words::number(tally.received),
+            words::number(tally.lost),
+            words::number(tally.duplicated),
+            words::number(tally.out_of_order)
+        )
+    })
+}
+
+fn delivery(run: &RunFile, out: &mut String) {
+    let Some(all) = delivery_words(&run.delivery()) else { return };
+    out.push('\n');
+    noted(BOLD, "Delivery", &all, out);
+    let is_hurt = |tally: &DeliveryTally| tally.lost + tally.duplicated + tally.out_of_order > 0;
+    let hurt = run.populations.iter().filter(|population| is_hurt(&population.delivery));
+    for population in hurt.filter(|_| run.populations.len() > 1) {
+        let words = delivery_words(&population.delivery).unwrap_or_default();
+        flowing(&format!("{INDENT}{INDENT}"), "", 0, &format!("{}: {words}", population.name), out);
+    }
+}
+
+/// Messages that did not get as far as the hub, or that it did not take.
+fn unsent(run: &RunFile, out: &mut String) {
+    for population in &run.populations {
+        for (count, what) in [
+            (population.not_sent, "planned and not sent: not connected, or the outbox was full"),
+            (population.acks_failed, "refused by the hub's acknowledgement"),
+        ] {
+            if count > 0 {
+                let text =
+                    format!("{} of {} {what}", words::counted(count, "message"), population.name);
+                noted(YELLOW, "Publishing", &text, out);
+            }
+        }
+    }
+    if run.generator.rest_failed > 0 {
+        let count = words::counted(run.generator.rest_failed, "REST message");
+        noted(YELLOW, "Publishing", &format!("{count} not taken by the hub"), out);
+    }
+}
+
+/// What was under way to dropped clients, where something was.
+fn backlog(run: &RunFile, out: &mut String) {
+    for drop in run.backlog_at_close.iter().filter(|drop| drop.queue_bytes.max > 0) {
+        let kernel = drop.kernel_bytes.map_or_else(String::new, |range| {
+            format!("; the kernels held {}", byte_range(range.min, range.max))
+        });
+        let text = format!(
+            "{} of {}: {} in the hub's queue{kernel}",
+            drop.category,
+            drop.population,
+            byte_range(drop.queue_bytes.min, drop.queue_bytes.max),
+        );
+        noted(BOLD, "Backlog at close", &text, out);
+    }
+}
+
+fn byte_range(min: i64, max: i64) -> String {
+    let [min, max] = [min, max].map(|value| words::bytes(u64::try_from(value).unwrap_or(0)));
+    if min == max { min } else { format!("{min} to {max}") }
+}
+
+fn faults(run: &RunFile, out: &mut String) {
+    for fault in &run.faults {
+        let Some(error) = &fault.error else { continue };
+        let at = words::micros(fault.planned_ns / 1_000);
+        noted(RED, "Fault not carried out", &format!("at {at}, {}: {error}", fault.what), out);
+    }
+}
+
+fn warnings(run: &RunFile, out: &mut String) {
+    for warning in &run.warnings {
+        noted(YELLOW, "warning", &words::warning(warning), out);
+    }
+}
+
+/// One line per run at the end of several: verdict, scenario, time, ends.
+#[must_use]
+pub fn overview(runs: &[RunFile]) -> String {
+    let columns = [
+        Column::Names("verdict"),
+        Column::Names("scenario"),
+        Column::Figures("took"),
+        Column::Figures("checks"),
+        Column::Words("ends"),
+    ];
+    let rows = runs.iter().map(|run| {
+        let passed = run.checks.iter().filter(|check| check.outcome == Outcome::Pass).count();
+        let word = match run.how {
+            HowEnded::Interrupted => "INTERRUPTED",
+            _ => words::outcome(run.outcome),
+        };
+        vec![
+            word.to_owned(),
+            run.run.scenario.clone(),
+            words::micros(run.elapsed_ns / 1_000),
+            format!("{passed}/{}", run.checks.len()),
+            ends_words(run),
+        ]
+    });
+    let mut out = format!("{}\n", paint(BOLD, "All scenarios"));
+    for line in table::render(&columns, rows.collect()).lines() {
+        let _ = writeln!(out, "{}", paint_first_word(line));
+    }
+    out
+}
+
+/// `PingTimeout 10, Normal 90`.
+#[must_use]
+pub fn ends_words(run: &RunFile) -> String {
+    let counts = run.categories();
+    let unknown: u64 =
+        run.ends_total.iter().filter(|end| end.category.is_none()).map(|end| end.count).sum();
+    let mut parts: Vec<_> = counts
+        .iter()
+        .map(|(category, count)| format!("{category} {}", words::number(*count)))
+        .collect();
+    if unknown > 0 {
+        let word = words::category(None, run.hub_observed());
+        parts.push(format!("{word} {}", words::number(unknown)));
+    }
+    parts.join(", ")
+}
+
+/// Colours a verdict at the start of a table line.
+fn paint_first_word(line: &str) -> String {
+    let outcomes = [Outcome::Pass, Outcome::Undetermined, Outcome::Invalid, Outcome::Fail];
+    let words = outcomes
+        .into_iter()
+        .map(|outcome| (words::outcome(outcome), style_of(outcome)))
+        .chain([("INTERRUPTED", YELLOW)]);
+    for (word, style) in words {
+        if let Some(rest) = line.strip_prefix(INDENT).and_then(|line| line.strip_prefix(word)) {
+            return format!("{INDENT}{}{rest}", paint(style, word));
+        }
+    }
+    line.to_owned()
+}
+
+/// Style of the word "error".
+#[must_use]
+pub const fn style_of_error() -> Style {
+    RED
+}
+
+/// Style of the word "hint".
+#[must_use]
+pub const fn style_of_hint() -> Style {
+    GREEN
+}
+
+/// Text that stands out.
+#[must_use]
+pub fn bold(text: &str) -> String {
+    paint(BOLD, text)
+}
+
+/// Text in a style.
+#[must_use]
+pub fn paint(style: Style, text: &str) -> String {
+    format!("{}{text}{}", style.render(), style.render_reset())
+}
+
+/// Joins parts into lines of at most `room` characters; a part that is longer alone keeps its line.
+fn wrapped(parts: &[String], joint: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line)
+                if line.chars().count() + joint.chars().count() + part.chars().count() <= room =>
+            {
+                line.push_str(joint);
+                line.push_str(part);
+            }
+            _ => lines.push(part.clone()),
+        }
+    }
+    lines
+}
