@@ -165,7 +165,8 @@ fn words_and_meaning_do_no_io() {
         for (number, line) in file.code() {
             for word in ["tokio::", "std::fs", "std::net::Tcp", "hyper::", "std::env", "socket2"] {
                 if line.contains(word) {
-                    broken.push(format!("src/{}:{number}: {word} in a layer without I/O", file.path));
+                    broken
+                        .push(format!("src/{}:{number}: {word} in a layer without I/O", file.path));
                 }
             }
         }

@@ -6,7 +6,18 @@ use crate::scenario::Plan;
 use crate::scenario::plan::PopulationIndex;
 
 /// Result of a check, and of a run (the worst of its checks, by [`Verdict::outcome`]'s rule).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// As demanded.
@@ -20,7 +31,9 @@ pub enum Outcome {
 }
 
 /// What a check belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckKind {
     /// The scenario's `[expect]`.
@@ -32,7 +45,9 @@ pub enum CheckKind {
 }
 
 /// One check with its evidence, worded for people.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct Check {
     /// What it belongs to.
     pub kind: CheckKind,

@@ -1,0 +1,280 @@
+//! `squall check`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::pick::{self, PickArguments};
+use super::{CliError, Exit, print};
+use crate::net::budget::Budget;
+use crate::pace::{self, Purpose};
+use crate::predict::{self, Fate, HubPlace, Need};
+use crate::protocol::CloseCategory;
+use crate::report::table::{self, Column};
+use crate::report::{text, words};
+use crate::scenario::Plan;
+use crate::scenario::plan::{Arrival, Claim, Population, PopulationIndex, Quantity};
+use crate::verdict;
+
+/// Arguments of `squall check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    pick: PickArguments,
+}
+
+/// Validates scenarios and says what would happen. Nothing is started; what contradicts itself is
+/// an error.
+pub fn main(arguments: &CheckArguments) -> Result<Exit, CliError> {
+    let picked = pick::load(&arguments.pick)?;
+    let budget = Budget::read();
+    let (mut conflicts, mut short) = (0, 0);
+    for plan in &picked.plans {
+        let checked = Checked::of(plan, &budget);
+        conflicts += checked.conflicts.len();
+        short += checked.short.len();
+        print(&format!("{}\n", checked.render()));
+    }
+    if conflicts > 0 {
+        return Err(CliError::Conflicts(words::counted(conflicts as u64, "conflict")));
+    }
+    Ok(if short > 0 { Exit::Invalid } else { Exit::AsExpected })
+}
+
+/// What a plan would do here.
+struct Checked<'a> {
+    plan: &'a Plan,
+    fates: Vec<Fate>,
+    need: Need,
+    budget: &'a Budget,
+    /// Predictions that the expectations deny.
+    conflicts: Vec<String>,
+    /// Limits of this machine that the plan is past.
+    short: Vec<String>,
+}
+
+impl<'a> Checked<'a> {
+    fn of(plan: &'a Plan, budget: &'a Budget) -> Self {
+        let fates = predict::fates(plan);
+        let need = predict::need(plan, HubPlace::Embedded);
+        let conflicts = plan
+            .populations
+            .iter()
+            .zip(&fates)
+            .zip(0..)
+            .filter_map(|((population, fate), index)| conflict(plan, population, index, fate))
+            .collect();
+        let limits = [
+            ("descriptors", need.descriptors, Some(budget.descriptors_max)),
+            ("ports", need.ports, budget.ports),
+        ];
+        let short = limits
+            .into_iter()
+            .filter_map(|(what, need, limit)| Some((what, need, limit?)))
+            .filter(|(_, need, limit)| need > limit)
+            .map(|(what, need, limit)| {
+                let [need, limit] = [need, limit].map(words::number);
+                format!(
+                    "{need} {what} are needed, the limit here is {limit}: a run would not start"
+                )
+            })
+            .collect();
+        Self { plan, fates, need, budget, conflicts, short }
+    }
+
+    fn render(&self) -> String {
+        let mut out = self.head();
+        self.populations(&mut out);
+        self.timeline(&mut out);
+        self.needs(&mut out);
+        for conflict in &self.conflicts {
+            let word = text::paint(text::style_of(verdict::Outcome::Fail), "conflict");
+            let _ = writeln!(out, "  {word}  {conflict}");
+        }
+        for short in &self.short {
+            let word = text::paint(text::style_of(verdict::Outcome::Invalid), "too small");
+            let _ = writeln!(out, "  {word}  {short}");
+        }
+        out
+    }
+
+    fn head(&self) -> String {
+        let plan = self.plan;
+        let hub = &plan.hub;
+        format!(
+            "{}: {}\n  {} in at most {}, seed {}, plan {}\n  \
+             hub {}, {} ({} connections), ping every {}, timeout {}, queue {}\n",
+            text::bold(&plan.name),
+            plan.title,
+            words::counted(plan.clients(), "client"),
+            words::duration(plan.duration),
+            plan.seed,
+            plan.hash,
+            words::tier_word(hub.tier),
+            words::counted(u64::from(hub.units), "unit"),
+            words::number(hub.connection_cap()),
+            words::duration(hub.keep_alive.interval),
+            words::duration(hub.keep_alive.timeout),
+            words::bytes(hub.queue.bytes),
+        )
+    }
+
+    fn populations(&self, out: &mut String) {
+        let _ = writeln!(out, "\n  {}", text::bold("Populations"));
+        let columns = [
+            Column::Names("population"),
+            Column::Figures("clients"),
+            Column::Words("arrive"),
+            Column::Words("do"),
+            Column::Words("predicted"),
+            Column::Words("expected"),
+        ];
+        let rows = self.plan.populations.iter().zip(&self.fates).zip(0..);
+        let rows = rows.map(|((population, fate), index)| {
+            let mut behaviour = words::behaviours(&population.behaviours);
+            if let Some(reconnect) = words::reconnect(&population.reconnect) {
+                let _ = write!(behaviour, "; {reconnect}");
+            }
+            vec![
+                population.name.clone(),
+                words::number(u64::from(population.count)),
+                words::arrival(&population.arrival),
+                behaviour,
+                fate_words(fate),
+                expected_words(self.plan, index),
+            ]
+        });
+        out.push_str(&table::render(&columns, rows.collect()));
+    }
+
+    fn timeline(&self, out: &mut String) {
+        let _ = writeln!(out, "\n  {}", text::bold("Timeline"));
+        let rows =
+            timeline(self.plan).into_iter().map(|(at, what)| vec![words::duration(at), what]);
+        out.push_str(&table::render(
+            &[Column::Figures("at"), Column::Words("what")],
+            rows.collect(),
+        ));
+    }
+
+    fn needs(&self, out: &mut String) {
+        let need = &self.need;
+        let of = |limit: Option<u64>| limit.map_or_else(|| "not known".to_owned(), words::number);
+        let row = |what: &str, need: String, limit: String| vec![what.to_owned(), need, limit];
+        let rows = vec![
+            row("connections at once", words::number(need.connections_peak), String::new()),
+            row("connects per second", words::number(need.connects_per_second), String::new()),
+            row(
+                "descriptors",
+                words::number(need.descriptors),
+                of(Some(self.budget.descriptors_max)),
+            ),
+            row("ports", words::number(need.ports), of(self.budget.ports)),
+            row("kernel memory", words::bytes(need.kernel_bytes), String::new()),
+            row("messages in", words::number(need.messages_in), String::new()),
+            row("messages out", words::number(need.messages_out), String::new()),
+            row("messages of 2 KiB, as billed", words::number(need.billed_messages), String::new()),
+        ];
+        let _ = writeln!(out, "\n  {}", text::bold("Needs, with the embedded hub"));
+        let columns =
+            [Column::Names("what"), Column::Figures("at most"), Column::Figures("limit here")];
+        out.push_str(&table::render(&columns, rows));
+    }
+}
+
+/// Arrivals, windows of behaviours, traffic and faults, by time.
+fn timeline(plan: &Plan) -> Vec<(Duration, String)> {
+    let mut rows = Vec::new();
+    for population in &plan.populations {
+        let first = match &population.arrival {
+            Arrival::Open { start, .. } | Arrival::Closed { start, .. } => *start,
+        };
+        let count = words::number(u64::from(population.count));
+        let last = last_arrival(plan, population);
+        let until = last
+            .filter(|last| *last > first)
+            .map_or_else(String::new, |last| format!(", the last at {}", words::duration(last)));
+        rows.push((first, format!("{count} {} arrive{until}", population.name)));
+        for timed in &population.behaviours {
+            let what = words::behaviours(std::slice::from_ref(timed));
+            rows.push((timed.from, format!("{}: {what}", population.name)));
+        }
+    }
+    for traffic in &plan.traffic {
+        let until = traffic
+            .until
+            .map_or_else(String::new, |until| format!(", until {}", words::duration(until)));
+        rows.push((traffic.start, format!("{}{until}", words::traffic(plan, traffic))));
+    }
+    for fault in &plan.faults {
+        rows.push((fault.at, words::fault(plan, &fault.fault)));
+    }
+    rows.push((plan.duration, "the end, at the latest".to_owned()));
+    rows.sort_by_key(|(at, _)| *at);
+    rows
+}
+
+/// When the last client of an open arrival is planned.
+fn last_arrival(plan: &Plan, population: &Population) -> Option<Duration> {
+    let Arrival::Open { start, schedule } = &population.arrival else { return None };
+    let rng = pace::stream(plan.seed, &population.name, 0, Purpose::Arrival);
+    pace::arrivals(schedule, population.count, rng).last().map(|last| *start + last)
+}
+
+fn fate_words(fate: &Fate) -> String {
+    match fate {
+        Fate::Leaves => "leave in order".to_owned(),
+        Fate::Vanishes => "vanish".to_owned(),
+        Fate::Dropped { category, from, to } => {
+            let (from, to) = (words::duration(*from), words::duration(*to));
+            format!("{category}, {from} to {to} after")
+        }
+        Fate::Ambiguous { first, second } => format!("{first} or {second}: they race"),
+    }
+}
+
+fn expected_words(plan: &Plan, population: PopulationIndex) -> String {
+    let of = plan.expectations.iter().filter(|expectation| expectation.population == population);
+    let mut parts = Vec::new();
+    for expectation in of {
+        if let Claim::Closes(closes) = &expectation.claim {
+            parts.extend(
+                closes.iter().map(|(category, quantity)| {
+                    format!("{category} {}", quantity_words(*quantity))
+                }),
+            );
+        }
+    }
+    if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
+}
+
+fn quantity_words(quantity: Quantity) -> String {
+    match (quantity.at_least, quantity.at_most) {
+        (least, most) if least == most => words::number(least),
+        (least, u64::MAX) => format!("at least {}", words::number(least)),
+        (0, most) => format!("at most {}", words::number(most)),
+        (least, most) => format!("{} to {}", words::number(least), words::number(most)),
+    }
+}
+
+/// A prediction that the expectations deny: the scenario cannot pass.
+fn conflict(
+    plan: &Plan,
+    population: &Population,
+    index: PopulationIndex,
+    fate: &Fate,
+) -> Option<String> {
+    let predicted = match fate {
+        Fate::Dropped { category, .. } => *category,
+        Fate::Leaves => CloseCategory::Normal,
+        Fate::Ambiguous { .. } | Fate::Vanishes => return None,
+    };
+    (!verdict::is_expected(plan, index, predicted)).then(|| {
+        format!(
+            "{} is predicted to end with {predicted}, which its expectations deny ({})",
+            population.name,
+            expected_words(plan, index)
+        )
+    })
+}

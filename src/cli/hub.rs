@@ -1,0 +1,184 @@
+//! `squall hub`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tokio::task::LocalSet;
+
+use super::interrupt::Interrupts;
+use super::target::secret;
+use super::{CliError, Exit, embedded, pick, print, say};
+use crate::hub::{self, ControlApi, HubOptions};
+use crate::net::{Clock, ListenOptions, Listener};
+use crate::protocol::connection_string::{DEVELOPMENT_KEY, Scheme};
+use crate::protocol::settings::{LifeSign, Tier};
+use crate::protocol::token::AccessKeys;
+use crate::protocol::{ConnectionString, Endpoint, HubSettings};
+use crate::report::words;
+use crate::scenario;
+use crate::secret::Secret;
+
+/// Bytes of an access key, at least (as in the official emulator).
+const KEY_BYTES_MIN: usize = 32;
+
+/// Arguments of `squall hub`.
+#[derive(Debug, Args)]
+pub struct HubArguments {
+    /// Address to listen on; port 0 lets the system choose
+    #[arg(long, env = "SQUALL_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Pricing tier, whose connection limit holds
+    #[arg(long, env = "SQUALL_TIER", value_enum)]
+    tier: Option<TierArgument>,
+    /// Units of the tier
+    #[arg(long, env = "SQUALL_UNITS", value_name = "N")]
+    units: Option<u32>,
+    /// TOML file with the keys of a scenario's [hub]
+    #[arg(long, env = "SQUALL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Settings to start from, where no file says otherwise
+    #[arg(long, env = "SQUALL_PROFILE", value_enum, conflicts_with = "config")]
+    profile: Option<ProfileArgument>,
+    /// Access key, at least 32 bytes; better in SQUALL_ACCESS_KEY than typed
+    #[arg(
+        long, env = "SQUALL_ACCESS_KEY", value_name = "KEY", hide_env_values = true,
+        value_parser = secret
+    )]
+    access_key: Option<Secret>,
+}
+
+/// `--tier`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TierArgument {
+    /// 20 connections
+    Free,
+    /// 1,000 connections per unit
+    Standard,
+    /// 1,000 connections per unit
+    Premium,
+}
+
+/// `--profile`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ProfileArgument {
+    /// Strict and quick: ping 1 s, timeout 3 s, queue 64 KiB
+    Ci,
+    /// The service's timings, where they are known
+    Real,
+}
+
+/// Serves until Ctrl-C. The first line on standard output is the connection string, alone, once
+/// connections are accepted; everything else goes to standard error.
+pub fn main(arguments: HubArguments) -> Result<Exit, CliError> {
+    let settings = settings(&arguments)?;
+    let key = access_key(arguments.listen, arguments.access_key)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Internal(format!("no runtime: {error}")))?;
+    LocalSet::new().block_on(&runtime, serve(arguments.listen, settings, key))
+}
+
+async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Result<Exit, CliError> {
+    let clock = Clock::system();
+    let interrupts = Interrupts::listen()?;
+    let bound = Listener::bind(ListenOptions { address, buffers: settings.buffers })
+        .and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (local, listener) = bound.map_err(|source| CliError::Listen { address, source })?;
+    say(&summary(local, &settings, listener.backlog()));
+    let endpoint =
+        Endpoint { scheme: Scheme::Http, host: local.ip().to_string(), port: Some(local.port()) };
+    let connection_string = ConnectionString { endpoint, access_key: key.clone() };
+    // The system queues connections from the bind on, so from here on they are accepted.
+    print(&format!("{}\n", connection_string.expose()));
+    let options = HubOptions {
+        listener,
+        clock,
+        settings,
+        keys: AccessKeys { primary: key, secondary: None },
+        control: ControlApi::Loopback,
+        seed: clock.now_ns(),
+    };
+    tokio::select! {
+        biased;
+        counters = hub::serve(options, interrupts.first(), embedded::DRAIN) => {
+            let opened = words::counted(counters.connection_open_count, "connection");
+            say(&format!("{opened} served\n"));
+        }
+        () = interrupts.over() => {}
+    }
+    Ok(Exit::AsExpected)
+}
+
+fn settings(arguments: &HubArguments) -> Result<HubSettings, CliError> {
+    let mut settings = match (&arguments.config, arguments.profile) {
+        (Some(path), _) => scenario::load_hub(&pick::read(path)?)?,
+        (None, Some(ProfileArgument::Ci)) => HubSettings::ci(),
+        (None, Some(ProfileArgument::Real) | None) => HubSettings::real(),
+    };
+    if let Some(tier) = arguments.tier {
+        settings.tier = match tier {
+            TierArgument::Free => Tier::Free,
+            TierArgument::Standard => Tier::Standard,
+            TierArgument::Premium => Tier::Premium,
+        };
+        if !settings.tier.unit_steps().contains(&settings.units) {
+            settings.units = 1;
+        }
+    }
+    if let Some(units) = arguments.units {
+        settings.units = units;
+    }
+    let steps = settings.tier.unit_steps();
+    if !steps.contains(&settings.units) {
+        let steps: Vec<_> = steps.iter().map(u32::to_string).collect();
+        return Err(CliError::Usage(format!(
+            "the {} tier has no {}; it has {}",
+            words::tier_word(settings.tier),
+            words::counted(u64::from(settings.units), "unit"),
+            steps.join(", ")
+        )));
+    }
+    Ok(settings)
+}
+
+/// The key given, or the well-known development key on loopback. Anywhere else one is demanded.
+fn access_key(listen: SocketAddr, given: Option<Secret>) -> Result<Secret, CliError> {
+    match given {
+        Some(key) if key.expose().len() < KEY_BYTES_MIN => Err(CliError::Usage(format!(
+            "the access key has {} bytes; it must have at least {KEY_BYTES_MIN}",
+            key.expose().len()
+        ))),
+        Some(key) if key.expose().contains(|c: char| c == ';' || c.is_control()) => Err(
+            CliError::Usage("the access key must not hold `;` or control characters".to_owned()),
+        ),
+        Some(key) => Ok(key),
+        None if listen.ip().is_loopback() => Ok(Secret::new(DEVELOPMENT_KEY)),
+        None => Err(CliError::Refused {
+            why: format!("{listen} can be reached from elsewhere and there is no access key"),
+            hint: "set SQUALL_ACCESS_KEY to a key of your own, at least 32 bytes".to_owned(),
+        }),
+    }
+}
+
+fn summary(local: SocketAddr, settings: &HubSettings, backlog: u32) -> String {
+    let life = match settings.keep_alive.life {
+        LifeSign::Pong => "pongs",
+        LifeSign::AnyFrame => "any frame",
+    };
+    format!(
+        "squall hub on {local}, listen backlog {backlog}\n  \
+         {}, {}: {} connections\n  \
+         ping every {}, timeout {}, life is {life}\n  \
+         queue of {} or {} messages per connection\n  \
+         Ctrl-C drains and ends it\n",
+        words::tier_word(settings.tier),
+        words::counted(u64::from(settings.units), "unit"),
+        words::number(settings.connection_cap()),
+        words::duration(settings.keep_alive.interval),
+        words::duration(settings.keep_alive.timeout),
+        words::bytes(settings.queue.bytes),
+        words::number(settings.queue.messages),
+    )
+}

@@ -1,0 +1,296 @@
+//! From what a user types (names, folders, categories, files) to plans.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::CliError;
+use crate::protocol::CloseCategory;
+use crate::scenario::plan::Claim;
+use crate::scenario::{self, Builtin, Overrides, Plan, ScenarioErrors, Source};
+use crate::secret::{Redactor, Secret};
+
+/// Likeness (0 to 1, Jaro-Winkler) from which a name is offered instead of another.
+const LIKENESS_MIN: f64 = 0.75;
+/// Names offered instead of one that is not there, at most.
+const OFFERED_MAX: usize = 3;
+/// Folders below a folder that are looked into.
+const DEPTH_MAX: usize = 8;
+
+/// Which scenarios, and what is changed in them.
+#[derive(Debug, Args)]
+pub struct PickArguments {
+    /// Built-in name, folder (`drops`) or category (`PingTimeout`), file or directory
+    #[arg(value_name = "SCENARIO", required = true)]
+    pub scenarios: Vec<String>,
+    /// Clients in all, by largest remainder; or of one population: `-n healthy=500`
+    #[arg(
+        short = 'n',
+        long = "count",
+        env = "SQUALL_COUNT",
+        value_name = "[NAME=]COUNT",
+        value_delimiter = ','
+    )]
+    pub counts: Vec<CountArgument>,
+    /// Change a value: `--set hub.keep_alive.timeout=10s`; repeatable (in the variable: one a line)
+    #[arg(long, env = "SQUALL_SET", value_name = "PATH=VALUE", value_delimiter = '\n')]
+    pub set: Vec<SetArgument>,
+    /// Seed of every random draw; the same seed gives the same run
+    #[arg(long, env = "SQUALL_SEED", value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// Hub profile: `ci` (strict and quick) or `real` (the service's timings)
+    #[arg(long, env = "SQUALL_PROFILE", value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// `COUNT` or `NAME=COUNT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountArgument {
+    name: Option<String>,
+    count: u32,
+}
+
+impl std::str::FromStr for CountArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, count) = match text.split_once('=') {
+            Some((name, count)) => (Some(name.trim().to_owned()), count),
+            None => (None, text),
+        };
+        let count = count.trim().replace('_', "").parse();
+        let count = count.map_err(|_| "expected a number of clients, or NAME=NUMBER")?;
+        if name.as_ref().is_some_and(String::is_empty) {
+            return Err("the population's name is missing before `=`".to_owned());
+        }
+        Ok(Self { name, count })
+    }
+}
+
+/// `PATH=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetArgument {
+    path: String,
+    value: String,
+}
+
+impl std::str::FromStr for SetArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((path, value)) if !path.trim().is_empty() => {
+                Ok(Self { path: path.trim().to_owned(), value: value.trim().to_owned() })
+            }
+            _ => Err("expected PATH=VALUE, for example hub.queue.bytes=256KiB".to_owned()),
+        }
+    }
+}
+
+impl PickArguments {
+    fn overrides(&self) -> Overrides {
+        let named = |argument: &CountArgument| Some((argument.name.clone()?, argument.count));
+        let total = |argument: &&CountArgument| argument.name.is_none();
+        Overrides {
+            seed: self.seed,
+            total: self.counts.iter().rev().find(total).map(|argument| argument.count),
+            counts: self.counts.iter().filter_map(named).collect(),
+            sets: self.set.iter().map(|set| (set.path.clone(), set.value.clone())).collect(),
+            profile: self.profile.clone(),
+        }
+    }
+}
+
+/// Loaded plans, quickest first, and the values that came from the environment.
+#[derive(Debug)]
+pub struct Picked {
+    /// Plans.
+    pub plans: Vec<Plan>,
+    /// Values of `${env:NAME}`, never to be shown.
+    pub secrets: Vec<Secret>,
+}
+
+/// Loads everything that was asked for. Any error means that nothing is started: the errors of all
+/// files come together.
+pub fn load(arguments: &PickArguments) -> Result<Picked, CliError> {
+    let mut sources: Vec<Source> = Vec::new();
+    for asked in &arguments.scenarios {
+        for source in find(asked)? {
+            if sources.iter().all(|known| known.origin != source.origin) {
+                sources.push(source);
+            }
+        }
+    }
+    let overrides = arguments.overrides();
+    let secrets = RefCell::new(Vec::new());
+    let environment = |name: &str| {
+        let value = std::env::var(name).ok()?;
+        secrets.borrow_mut().push(Secret::new(value.clone()));
+        Some(value)
+    };
+    let (mut plans, mut errors) = (Vec::new(), Vec::new());
+    for source in &sources {
+        match scenario::load(source, &overrides, &environment) {
+            Ok(plan) => plans.push(plan),
+            Err(error) => errors.push(error),
+        }
+    }
+    let secrets = secrets.into_inner();
+    if !errors.is_empty() {
+        let redactor = Redactor::new(secrets);
+        let rendered: Vec<_> =
+            errors.iter().map(|error| redactor.redact(error.rendered.trim_end())).collect();
+        let count = errors.iter().map(|error| error.count).sum();
+        return Err(ScenarioErrors { rendered: rendered.join("\n\n"), count }.into());
+    }
+    plans.sort_by_key(|plan| plan.duration);
+    Ok(Picked { plans, secrets })
+}
+
+/// The built-in scenario as a source.
+#[must_use]
+pub fn source_of(builtin: &Builtin) -> Source {
+    Source {
+        name: builtin.name.to_owned(),
+        origin: format!("scenarios/{}/{}.toml", builtin.folder, builtin.name),
+        text: builtin.text.to_owned(),
+    }
+}
+
+/// Plan of a built-in scenario, as it stands.
+pub fn builtin_plan(builtin: &Builtin) -> Result<Plan, ScenarioErrors> {
+    scenario::load(&source_of(builtin), &Overrides::default(), &|_| None)
+}
+
+/// Drop categories that a plan expects to see; `Normal` when it expects no drop at all.
+#[must_use]
+pub fn categories(plan: &Plan) -> Vec<CloseCategory> {
+    let mut found = Vec::new();
+    for expectation in &plan.expectations {
+        let Claim::Closes(closes) = &expectation.claim else { continue };
+        let wanted = closes.iter().filter(|(_, quantity)| quantity.at_most > 0);
+        found.extend(wanted.map(|(category, _)| *category).filter(|category| category.is_drop()));
+    }
+    found.sort_unstable();
+    found.dedup();
+    if found.is_empty() { vec![CloseCategory::Normal] } else { found }
+}
+
+/// Sources of one argument. A built-in name wins over a file of that name; a path with a separator
+/// is always a path.
+fn find(asked: &str) -> Result<Vec<Source>, CliError> {
+    let builtins = scenario::builtins();
+    let named: Vec<_> = builtins
+        .iter()
+        .filter(|builtin| {
+            asked == builtin.name
+                || asked == builtin.folder
+                || asked == format!("{}/{}", builtin.folder, builtin.name)
+        })
+        .collect();
+    if !named.is_empty() {
+        return Ok(named.into_iter().map(source_of).collect());
+    }
+    if let Ok(category) = asked.parse::<CloseCategory>() {
+        let mut sources = Vec::new();
+        for builtin in builtins {
+            if categories(&builtin_plan(builtin)?).contains(&category) {
+                sources.push(source_of(builtin));
+            }
+        }
+        if sources.is_empty() {
+            return Err(CliError::Usage(format!(
+                "no built-in scenario reproduces {category}; `squall list` shows what each does"
+            )));
+        }
+        return Ok(sources);
+    }
+    let path = Path::new(asked);
+    if path.is_dir() {
+        return in_folder(path);
+    }
+    if path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
+        return Ok(vec![read(path)?]);
+    }
+    Err(CliError::NoSuchScenario { asked: asked.to_owned(), near: near(asked, builtins) })
+}
+
+/// Every `*.toml` below a folder, by path.
+fn in_folder(root: &Path) -> Result<Vec<Source>, CliError> {
+    let mut files = Vec::new();
+    gather(root, 0, &mut files).map_err(|source| read_error(root, source))?;
+    files.sort();
+    if files.is_empty() {
+        return Err(CliError::Usage(format!("no *.toml file in {}", root.display())));
+    }
+    files.iter().map(|path| read(path)).collect()
+}
+
+fn gather(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if depth < DEPTH_MAX {
+                gather(&path, depth + 1, files)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// A scenario (or hub) file as a source.
+pub fn read(path: &Path) -> Result<Source, CliError> {
+    let text = fs::read_to_string(path).map_err(|source| read_error(path, source))?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Source { name, origin: path.display().to_string(), text })
+}
+
+fn read_error(path: &Path, source: std::io::Error) -> CliError {
+    CliError::Read { path: path.display().to_string(), source }
+}
+
+/// Names like the one that is not there, the likest first.
+#[must_use]
+pub fn near(asked: &str, builtins: &[Builtin]) -> Vec<String> {
+    let mut names: Vec<&str> = builtins.iter().map(|builtin| builtin.name).collect();
+    names.extend(builtins.iter().map(|builtin| builtin.folder));
+    names.extend(CloseCategory::ALL.map(CloseCategory::name));
+    let lower = asked.to_ascii_lowercase();
+    let mut liked: Vec<_> = names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&lower, &name.to_ascii_lowercase()), name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .collect();
+    liked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    liked.dedup_by_key(|(_, name)| *name);
+    liked.into_iter().take(OFFERED_MAX).map(|(_, name)| name.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn counts_are_a_number_or_a_name_with_one() {
+        assert_eq!("300".parse(), Ok(CountArgument { name: None, count: 300 }));
+        let named = CountArgument { name: Some("muted".into()), count: 5 };
+        assert_eq!("muted=5".parse(), Ok(named));
+        for bad in ["", "x", "=5", "muted=", "muted=x", "-1"] {
+            assert!(bad.parse::<CountArgument>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_setting_keeps_what_follows_the_first_equals_sign() {
+        let set: SetArgument = "a.b = { c = 1 }".parse().unwrap();
+        assert_eq!((set.path.as_str(), set.value.as_str()), ("a.b", "{ c = 1 }"));
+        assert!("a.b".parse::<SetArgument>().is_err());
+        assert!("=1".parse::<SetArgument>().is_err());
+    }
+}

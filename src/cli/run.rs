@@ -1,0 +1,318 @@
+//! `squall run`.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+use tokio::task::LocalSet;
+
+use super::interrupt::Interrupts;
+use super::pick::{self, PickArguments};
+use super::session::{self, Context};
+use super::target::{self, TargetArguments, TargetSpec, Usage};
+use super::{CliError, Exit, complain, print, say};
+use crate::net::Clock;
+use crate::net::budget::Budget;
+use crate::predict::{self, HubPlace};
+use crate::report::folder::PendingFile;
+use crate::report::live::LiveMode;
+use crate::report::run_file::TargetPlace;
+use crate::report::{FileError, RunFile, RunFolder, junit, markdown, spread, text};
+use crate::scenario::Plan;
+use crate::secret::Redactor;
+
+/// Folder of run folders, where none is named.
+const RUNS: &str = "squall-runs";
+/// Runs of one scenario, at most.
+const REPEAT_MAX: i64 = 1_000;
+
+/// Arguments of `squall run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pick: PickArguments,
+    #[command(flatten)]
+    target: TargetArguments,
+    /// Run folder; of several runs, the folder of their folders [default: squall-runs/TIME-NAME]
+    #[arg(long, env = "SQUALL_OUT", value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Run each scenario this often, with the same seed, and print the spread
+    #[arg(
+        long, env = "SQUALL_REPEAT", value_name = "K", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=REPEAT_MAX)
+    )]
+    repeat: u32,
+    /// Generator threads [default: one less than the cores, at least 1]
+    #[arg(
+        long, env = "SQUALL_THREADS", value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=256)
+    )]
+    threads: Option<u16>,
+    /// World the run takes place in
+    #[arg(long, env = "SQUALL_WORLD", value_enum, default_value = "sockets")]
+    world: World,
+    /// Also write JUnit XML, one test case per check
+    #[arg(long, env = "SQUALL_JUNIT", value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Also write a short Markdown report
+    #[arg(long, env = "SQUALL_MARKDOWN", value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// No progress, and one line per run that passes
+    #[arg(long, short, env = "SQUALL_QUIET", value_parser = FalseyValueParser::new())]
+    quiet: bool,
+}
+
+/// Where a run takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum World {
+    /// The machine's clock, TCP or TLS
+    Sockets,
+}
+
+/// Runs scenarios: everything is loaded, guarded and budgeted before anything is started.
+pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
+    let World::Sockets = arguments.world;
+    let mut picked = pick::load(&arguments.pick)?;
+    let target = arguments.target.target.as_ref().map(TargetSpec::parse).transpose()?;
+    let mut secrets = std::mem::take(&mut picked.secrets);
+    secrets.extend(target.iter().flat_map(TargetSpec::secrets));
+    let redactor = Redactor::new(secrets.clone());
+    let clock = Clock::system();
+    if let Some(spec) = &target {
+        guard(spec, arguments, &mut picked.plans, &clock)?;
+    }
+    budget(&picked.plans, target.is_some())?;
+    let mut files = ExtraFiles::create(arguments)?;
+    let jobs = jobs(picked.plans, arguments, &clock);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Internal(format!("no runtime: {error}")))?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let local = LocalSet::new();
+    let exit = local.block_on(&runtime, async {
+        let context = Context {
+            clock,
+            target,
+            ca_file: arguments.target.ca_file.clone(),
+            threads: arguments.threads.map_or_else(|| threads_for(cores), usize::from),
+            cores,
+            live: live_mode(arguments),
+            interrupts: Interrupts::listen()?,
+            secrets,
+        };
+        run_all(&context, jobs, arguments, &redactor, &mut files).await
+    })?;
+    Ok(exit)
+}
+
+/// One generator thread on small machines, else all cores but the hub's.
+const fn threads_for(cores: usize) -> usize {
+    if cores <= 2 { 1 } else { cores - 1 }
+}
+
+fn live_mode(arguments: &RunArguments) -> LiveMode {
+    if arguments.quiet {
+        LiveMode::Quiet
+    } else if std::io::stderr().is_terminal() {
+        LiveMode::Terminal
+    } else {
+        LiveMode::Lines
+    }
+}
+
+/// The guard around a target that is not ours; says what will be used.
+fn guard(
+    spec: &TargetSpec,
+    arguments: &RunArguments,
+    plans: &mut [Plan],
+    clock: &Clock,
+) -> Result<(), CliError> {
+    target::guard(spec, arguments.target.i_own_this_target.as_deref(), plans)?;
+    if spec.place == TargetPlace::Remote {
+        let usage = Usage::of(plans, arguments.repeat);
+        usage.within_caps()?;
+        plans.iter_mut().for_each(|plan| target::make_unique(plan, clock));
+        say(&usage.told(&spec.endpoint.host));
+    }
+    Ok(())
+}
+
+/// Whether this machine can carry every one of the plans.
+fn budget(plans: &[Plan], has_target: bool) -> Result<(), CliError> {
+    let place = if has_target { HubPlace::Elsewhere } else { HubPlace::Embedded };
+    let budget = Budget::read();
+    for plan in plans {
+        let need = predict::need(plan, place);
+        let open = budget.descriptors_open.unwrap_or(0);
+        let free = budget.descriptors_max.saturating_sub(open);
+        if need.descriptors > free {
+            return Err(short_of(plan, "descriptors", need.descriptors, free));
+        }
+        if let Some(ports) = budget.ports.filter(|ports| need.ports > *ports) {
+            return Err(short_of(plan, "ports", need.ports, ports));
+        }
+    }
+    Ok(())
+}
+
+fn short_of(plan: &Plan, what: &'static str, need: u64, limit: u64) -> CliError {
+    CliError::Budget { scenario: plan.name.clone(), what, need, limit }
+}
+
+/// One run to come.
+#[derive(Debug)]
+struct Job {
+    plan: Plan,
+    path: PathBuf,
+    label: String,
+    /// Last run of its scenario.
+    is_last: bool,
+}
+
+fn jobs(plans: Vec<Plan>, arguments: &RunArguments, clock: &Clock) -> Vec<Job> {
+    let several = plans.len() > 1 || arguments.repeat > 1;
+    let stamp = stamp(clock);
+    let mut jobs: Vec<Job> = Vec::new();
+    for plan in plans {
+        for turn in 1..=arguments.repeat {
+            let (name, label) = if arguments.repeat > 1 {
+                let label = format!("{} {turn}/{}", plan.name, arguments.repeat);
+                (format!("{}-{turn}", plan.name), label)
+            } else {
+                (plan.name.clone(), plan.name.clone())
+            };
+            let path = match &arguments.out {
+                Some(out) if several => out.join(&name),
+                Some(out) => out.clone(),
+                None => Path::new(RUNS).join(format!("{stamp}-{name}")),
+            };
+            let path = unused(path, &jobs);
+            let is_last = turn == arguments.repeat;
+            jobs.push(Job { plan: plan.clone(), path, label, is_last });
+        }
+    }
+    jobs
+}
+
+/// UTC to the second, for folder names: `20260102T030405Z`.
+fn stamp(clock: &Clock) -> String {
+    let utc = crate::protocol::resource_log::utc(clock.now_ns());
+    let seconds = utc.split('.').next().unwrap_or(&utc);
+    let digits: String = seconds.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
+    format!("{digits}Z")
+}
+
+/// The path, or the first of `path-2`, `path-3`, … that no other run of this command has and,
+/// under the folder of run folders, that is not there yet.
+fn unused(path: PathBuf, jobs: &[Job]) -> PathBuf {
+    let by_default = path.starts_with(RUNS);
+    let is_free =
+        |path: &Path| jobs.iter().all(|job| job.path != path) && !(by_default && path.exists());
+    if is_free(&path) {
+        return path;
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    (2_u32..)
+        .map(|number| path.with_file_name(format!("{name}-{number}")))
+        .find(|path| is_free(path))
+        .unwrap_or(path)
+}
+
+/// Files that the user named, made before the first run so that a wrong place is known early.
+#[derive(Debug)]
+struct ExtraFiles {
+    junit: Option<PendingFile>,
+    markdown: Option<PendingFile>,
+}
+
+impl ExtraFiles {
+    fn create(arguments: &RunArguments) -> Result<Self, FileError> {
+        let create = |path: &Option<PathBuf>| path.as_deref().map(PendingFile::create).transpose();
+        Ok(Self { junit: create(&arguments.junit)?, markdown: create(&arguments.markdown)? })
+    }
+
+    /// Writes them, over whatever has been run.
+    fn publish(&mut self, runs: &[RunFile]) -> Result<(), CliError> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        if let Some(file) = self.junit.take() {
+            let xml = junit::render(runs).map_err(CliError::Internal)?;
+            file.publish(xml.as_bytes())?;
+        }
+        if let Some(file) = self.markdown.take() {
+            file.publish(markdown::render(runs).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the jobs one after the other. An interruption ends it after the run it came in.
+async fn run_all(
+    context: &Context,
+    jobs: Vec<Job>,
+    arguments: &RunArguments,
+    redactor: &Redactor,
+    files: &mut ExtraFiles,
+) -> Result<Exit, CliError> {
+    let scenarios = jobs.iter().filter(|job| job.is_last).count();
+    let (mut runs, mut turns, mut exit) = (Vec::new(), Vec::new(), Exit::AsExpected);
+    for job in jobs {
+        match run_one(context, &job, arguments).await {
+            Ok(run) => {
+                tell(&run, &job, arguments);
+                exit = exit.max(Exit::of(&run));
+                turns.push(run.clone());
+                runs.push(run);
+            }
+            Err(error) => {
+                complain(&error, redactor);
+                exit = exit.max(error.exit());
+                break;
+            }
+        }
+        let stopped = context.interrupts.asked();
+        if job.is_last || stopped {
+            let turns = std::mem::take(&mut turns);
+            if turns.len() > 1 {
+                print(&format!("\n{}", spread::render(&turns)));
+            }
+        }
+        if stopped {
+            exit = exit.max(Exit::Interrupted);
+            break;
+        }
+    }
+    if scenarios > 1 && !runs.is_empty() {
+        print(&format!("\n{}", text::overview(&runs)));
+    }
+    if let Err(error) = files.publish(&runs) {
+        complain(&error, redactor);
+        exit = exit.max(error.exit());
+    }
+    Ok(exit)
+}
+
+async fn run_one(
+    context: &Context,
+    job: &Job,
+    arguments: &RunArguments,
+) -> Result<RunFile, CliError> {
+    let folder = RunFolder::create(&job.path)?;
+    if arguments.out.is_none() {
+        folder.link_latest();
+    }
+    session::run(context, job.plan.clone(), &folder, &job.label).await
+}
+
+/// The report of a run: whole, or its headline where it passed among many of the same.
+fn tell(run: &RunFile, job: &Job, arguments: &RunArguments) {
+    let brief = arguments.quiet || arguments.repeat > 1;
+    if brief && !session::deserves_detail(run) {
+        print(&text::headline(run));
+    } else {
+        print(&format!("{}\n", text::render(run, &session::shown(&job.path))));
+    }
+}

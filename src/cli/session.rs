@@ -1,0 +1,243 @@
+//! One run: hub, engine, recorder, verdict, files.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::CliError;
+use super::embedded::EmbeddedHub;
+use super::interrupt::Interrupts;
+use super::target::{self, TargetSpec};
+use crate::client::Credentials;
+use crate::engine::{self, Control, EngineError, RunInput, Target};
+use crate::event::{HowEnded, Warning};
+use crate::measure::Summary;
+use crate::net::{Clock, Connector};
+use crate::report::folder::{HTML, LATENCY, RUN};
+use crate::report::live::{Live, LiveMode};
+use crate::report::run_file::{HubFacts, RunFacts, TargetFacts, TargetPlace};
+use crate::report::{Recorded, Recorder, RunFile, RunFolder, hlog, html, words};
+use crate::scenario::Plan;
+use crate::secret::{Redactor, Secret};
+use crate::verdict::{self, Outcome};
+
+/// Events and trace records under way to the recorder, each. Full means lost, counted and invalid.
+const QUEUE_EVENTS: usize = 1 << 16;
+
+/// What all runs of a command share.
+#[derive(Debug)]
+pub struct Context {
+    /// The world's clock.
+    pub clock: Clock,
+    /// Where the load goes; `None` is an embedded hub, a fresh one per run.
+    pub target: Option<TargetSpec>,
+    /// `--ca-file`.
+    pub ca_file: Option<std::path::PathBuf>,
+    /// Shard threads.
+    pub threads: usize,
+    /// Cores of the machine.
+    pub cores: usize,
+    /// How progress is shown.
+    pub live: LiveMode,
+    /// Stopping.
+    pub interrupts: Interrupts,
+    /// Secrets of the command, never shown.
+    pub secrets: Vec<Secret>,
+}
+
+/// A target that can be loaded, and the hub behind it when it is ours.
+struct Opened {
+    target: Target,
+    place: TargetPlace,
+    hub: Option<EmbeddedHub>,
+}
+
+/// Runs a plan and writes its folder. `label` names it in the live view.
+pub async fn run(
+    context: &Context,
+    plan: Plan,
+    folder: &RunFolder,
+    label: &str,
+) -> Result<RunFile, CliError> {
+    let plan = Arc::new(plan);
+    let opened = open(context, &plan).await?;
+    let mut secrets = context.secrets.clone();
+    secrets.extend(opened.hub.as_ref().map(|hub| hub.key.clone()));
+    let redactor = Redactor::new(secrets);
+    let live = Live::new(label, context.live);
+    let recorder = Recorder::create(folder, live, redactor.clone())?;
+    let facts = facts(context, &plan, &opened);
+    let (summary, recorded) = execute(context, &plan, opened.target, recorder).await;
+    let summary = match summary {
+        Some(Ok(summary)) => summary,
+        Some(Err(error)) => {
+            folder.discard_if_empty();
+            return Err(error.into());
+        }
+        None => {
+            let folder = shown(folder.path());
+            return Err(CliError::StoppedHard { folder });
+        }
+    };
+    if let Some(hub) = opened.hub {
+        tokio::select! {
+            biased;
+            stopped = hub.stop() => stopped?,
+            () = context.interrupts.over() => {}
+        }
+    }
+    Ok(finish(context, &plan, summary, &recorded, facts, folder, &redactor))
+}
+
+/// Finds or starts what is loaded.
+async fn open(context: &Context, plan: &Plan) -> Result<Opened, CliError> {
+    let Some(spec) = &context.target else {
+        let hub = EmbeddedHub::start(plan.hub.clone(), context.clock, plan.seed).await?;
+        let connector = Connector::new(hub.endpoint.clone(), None).await?;
+        let target = Target {
+            connector,
+            credentials: Credentials::Key(hub.key.clone()),
+            access_key: Some(hub.key.clone()),
+            control: Control::Offered,
+        };
+        return Ok(Opened { target, place: TargetPlace::Embedded, hub: Some(hub) });
+    };
+    let connector = Connector::new(spec.endpoint.clone(), context.ca_file.as_deref()).await?;
+    let control = match (spec.place, spec.access_key()) {
+        (TargetPlace::Loopback, Some(key))
+            if target::offers_control(&connector, key, &context.clock).await? =>
+        {
+            Control::Offered
+        }
+        _ => Control::Absent,
+    };
+    let target = Target {
+        connector,
+        credentials: spec.credentials(),
+        access_key: spec.access_key().cloned(),
+        control,
+    };
+    Ok(Opened { target, place: spec.place, hub: None })
+}
+
+/// Runs engine and recorder side by side. No summary means that the user stopped it hard.
+async fn execute(
+    context: &Context,
+    plan: &Arc<Plan>,
+    target: Target,
+    recorder: Recorder,
+) -> (Option<Result<Summary, EngineError>>, Recorded) {
+    let (events, events_receiver) = mpsc::channel(QUEUE_EVENTS);
+    let (trace, trace_receiver) = mpsc::channel(QUEUE_EVENTS);
+    let input = RunInput {
+        plan: Arc::clone(plan),
+        target,
+        clock: context.clock,
+        threads: context.threads,
+        stop: context.interrupts.stop(),
+        events,
+        trace,
+    };
+    let over = context.interrupts.clone();
+    let recording = recorder.run(events_receiver, trace_receiver, async move { over.over().await });
+    let running = async {
+        tokio::select! {
+            biased;
+            result = engine::run(input) => Some(result),
+            () = context.interrupts.over() => None,
+        }
+    };
+    tokio::join!(running, recording)
+}
+
+fn facts(context: &Context, plan: &Plan, opened: &Opened) -> RunFacts {
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    RunFacts {
+        scenario: plan.name.clone(),
+        title: plan.title.clone(),
+        seed: plan.seed,
+        plan_hash: plan.hash.clone(),
+        duration_ns: nanos(plan.duration),
+        world: "sockets".to_owned(),
+        squall_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: String::new(),
+        started_unix_ns: context.clock.now_ns(),
+        target: TargetFacts {
+            endpoint: opened.target.connector.endpoint().to_string(),
+            place: opened.place,
+            control: opened.target.control == Control::Offered,
+        },
+        hub: HubFacts {
+            name: plan.hub_name.clone(),
+            tier: words::tier_word(plan.hub.tier).to_owned(),
+            units: plan.hub.units,
+            connection_cap: plan.hub.connection_cap(),
+            ping_interval_ns: nanos(plan.hub.keep_alive.interval),
+            ping_timeout_ns: nanos(plan.hub.keep_alive.timeout),
+            queue_bytes: plan.hub.queue.bytes,
+            queue_messages: plan.hub.queue.messages,
+        },
+        threads: context.threads as u64,
+        cores: context.cores as u64,
+    }
+}
+
+/// Judges, and writes every file; `run.json` last. A file that cannot be written is a warning in
+/// the result (and an exit code), never a reason to lose the rest.
+fn finish(
+    context: &Context,
+    plan: &Plan,
+    mut summary: Summary,
+    recorded: &Recorded,
+    mut facts: RunFacts,
+    folder: &RunFolder,
+    redactor: &Redactor,
+) -> RunFile {
+    summary.health.warnings.extend(recorded.warnings.iter().cloned());
+    if let Some(started) = &recorded.started {
+        facts.started_unix_ns = started.epoch_unix_ns;
+    }
+    facts.started = crate::protocol::resource_log::utc(facts.started_unix_ns);
+    let asked = if context.interrupts.asked() { HowEnded::Interrupted } else { HowEnded::TimeUp };
+    let how = recorded.how.unwrap_or(asked);
+    let verdict = verdict::judge(plan, &summary);
+    let elapsed = Duration::from_nanos(summary.elapsed_ns);
+    let started_unix_ns = facts.started_unix_ns;
+    let observed = &recorded.observed;
+    let mut run = RunFile::new(plan, &summary, &verdict, observed, how, facts, redactor);
+    let log = hlog::render(plan, &summary.latency, started_unix_ns, elapsed);
+    let log = log.and_then(|log| publish(folder, LATENCY, &log));
+    note(&mut run, LATENCY, log);
+    let page = html::render(&run);
+    let page = publish(folder, HTML, page.as_bytes());
+    note(&mut run, HTML, page);
+    let text = serde_json::to_string_pretty(&run).map_err(|error| error.to_string());
+    let text = text.and_then(|text| publish(folder, RUN, format!("{text}\n").as_bytes()));
+    note(&mut run, RUN, text);
+    run
+}
+
+fn publish(folder: &RunFolder, name: &str, content: &[u8]) -> Result<(), String> {
+    folder.publish(name, content).map_err(|error| error.to_string())
+}
+
+/// A file that is missing is told, in the files that come after it too.
+fn note(run: &mut RunFile, name: &str, result: Result<(), String>) {
+    if let Err(why) = result {
+        run.warnings.push(Warning::NotWritten { what: format!("{name}: {why}") });
+    }
+}
+
+/// Whether a report of this run is worth a user's whole screen among many.
+#[must_use]
+pub fn deserves_detail(run: &RunFile) -> bool {
+    run.outcome != Outcome::Pass || run.how == HowEnded::Interrupted || !run.warnings.is_empty()
+}
+
+/// A path as the user can type it.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
