@@ -73,10 +73,11 @@ impl Connector {
     /// Opens a connection: `TCP_NODELAY`, buffers set before connect, TLS handshake done. The
     /// caller bounds the time.
     ///
-    /// The host's addresses are tried in order. Running out of descriptors or ports ends the
+    /// The host's addresses are tried in order; of several failures the first is told, since the
+    /// later ones may only say that this machine has no IPv6. Running out of descriptors ends the
     /// attempt at once: another address would not help.
     pub async fn connect(&self, buffers: SocketBuffers) -> Result<Stream, ConnectError> {
-        let mut failed = ConnectError::other(format!("{} has no address", self.endpoint.host));
+        let mut first = None;
         for &address in &*self.addresses {
             match connect_tcp(address, buffers).await {
                 Ok(tcp) => {
@@ -85,16 +86,16 @@ impl Connector {
                         Some(tls) => tls.shake_hands(tcp).await,
                     };
                 }
-                Err(error) => failed = connect_error(address, &error),
-            }
-            if matches!(
-                failed.failure,
-                ConnectFailure::DescriptorsExhausted | ConnectFailure::PortsExhausted
-            ) {
-                break;
+                Err(error) if is_out_of_descriptors(&error) => {
+                    return Err(connect_error(address, &error));
+                }
+                Err(error) => {
+                    first.get_or_insert_with(|| connect_error(address, &error));
+                }
             }
         }
-        Err(failed)
+        let host = &self.endpoint.host;
+        Err(first.unwrap_or_else(|| ConnectError::other(format!("`{host}` has no address"))))
     }
 }
 
@@ -317,6 +318,12 @@ mod tests {
         let addresses = [nobody, listener.local_addr().unwrap()].into();
         let connector = Connector { endpoint, addresses, tls: None };
         bounded(connector.connect(SocketBuffers::default())).await.unwrap();
+
+        // The second one cannot be dialled from here, which is no news about ports.
+        let addresses = [nobody, "[2001:db8::1]:9".parse().unwrap()].into();
+        let connector = Connector { addresses, ..connector };
+        let error = bounded(connector.connect(SocketBuffers::default())).await.unwrap_err();
+        assert_eq!(error.failure, ConnectFailure::ConnectionRefused, "{error}");
     }
 
     #[tokio::test]
