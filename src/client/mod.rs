@@ -2,25 +2,75 @@
 //!
 //! A client lives on its shard's thread. Its long-lived state is one [`VirtualClient`] and one small
 //! task; handshakes are boxed and short-lived; reading goes through the shard's one scratch buffer.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `life` | attempt after attempt until the client is done, and the row each attempt ends in |
+//! | `open` | one attempt up to its open connection |
+//! | `credentials` | where to, and with which token |
+//! | `session` | one open connection: one poll over reading, writing, deadlines and orders |
+//! | `talk` | what a frame that was read means |
+//! | `outbox`, `publish` | what is sent |
+//! | `reconnect` | when to come back |
+//! | `behaviour` | what the client does or fails to do |
+
+pub mod behaviour;
+pub mod reconnect;
+
+mod credentials;
+mod life;
+mod open;
+mod outbox;
+mod publish;
+mod session;
+mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::event::ClientEnd;
-use crate::measure::{LatencySet, StreamBook};
+use crate::measure::{LatencyKey, LatencyKind, LatencySet, Stage, StreamBook};
 use crate::net::{Clock, Connector, Pacer};
-use crate::protocol::token::Claims;
 use crate::scenario::Plan;
+use crate::scenario::plan::{GroupIndex, Population};
 use crate::secret::Secret;
+
+pub use credentials::claims;
+use credentials::sender_position;
+use publish::{Published, Publisher};
+use session::Session;
 
 /// Largest number of connects and handshakes under way at once, over all shards.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 64;
 
 /// Bytes a client may hold for sending before a publish is refused and counted.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long the steps of an attempt may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The TCP connect and the TLS handshake.
+    connect: Duration,
+    /// The upgrade; and again, for JSON clients, the wait for the `connected` frame.
+    handshake: Duration,
+    /// Handing over the answer to the hub's close frame.
+    parting: Duration,
+}
+
+/// Limits of every run.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(10),
+    handshake: Duration::from_secs(10),
+    parting: Duration::from_secs(1),
+};
 
 /// How clients authenticate.
 #[derive(Clone, Debug)]
@@ -94,12 +144,120 @@ pub struct EndSink {
     pub lost: Arc<std::sync::atomic::AtomicU64>,
 }
 
-/// One virtual client.
+impl EndSink {
+    /// Hands one end over, or counts it as lost.
+    fn put(&self, end: ClientEnd) {
+        if self.queue.try_send(end).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Who a client is, and what it shares.
 #[derive(Debug)]
-pub struct VirtualClient {
+struct Identity {
     shard: Rc<Shard>,
     population: u16,
     index: u32,
+    /// From when on latencies count as after the first trouble; nanoseconds since the epoch.
+    trouble_ns: u64,
+    limits: &'static Limits,
+}
+
+impl Identity {
+    fn population(&self) -> &Population {
+        &self.shard.plan.populations[usize::from(self.population)]
+    }
+
+    /// An instant in nanoseconds since the run's epoch; earlier ones are 0.
+    fn ns(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.shard.epoch).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// From one time of the run to a later one.
+    const fn since_ns(now_ns: u64, then_ns: u64) -> Duration {
+        Duration::from_nanos(now_ns.saturating_sub(then_ns))
+    }
+
+    /// Numbers of the streams a group's member receives: of every sender to it, but for its own
+    /// where the hub sends nothing back.
+    fn streams_to(&self, group: GroupIndex) -> Vec<u32> {
+        let traffic = self.shard.plan.traffic.iter().filter(|traffic| traffic.to == group);
+        traffic
+            .flat_map(|traffic| {
+                let own = sender_position(&traffic.from, self.population, self.index)
+                    .filter(|_| traffic.no_echo);
+                let positions = 0..traffic.from.count();
+                let others = positions.filter(move |position| Some(*position) != own);
+                others.map(|position| traffic.stream_base + position)
+            })
+            .collect()
+    }
+
+    /// Records a latency that ended at `now_ns`.
+    fn record(&self, kind: LatencyKind, now_ns: u64, response: Duration, service: Duration) {
+        let stage = if now_ns < self.trouble_ns { Stage::Before } else { Stage::After };
+        let key = LatencyKey { kind, population: Some(self.population), stage };
+        self.shard.latency.borrow_mut().record(key, response, service);
+    }
+
+    fn note_not_sent(&self, count: u64) {
+        add_at(&mut self.shard.counts.not_sent.borrow_mut(), self.population, count);
+    }
+
+    fn note_ack_failed(&self) {
+        add_at(&mut self.shard.counts.acks_failed.borrow_mut(), self.population, 1);
+    }
+}
+
+/// Adds to a count per population; the counts grow to the populations that have one.
+fn add_at(counts: &mut Vec<u64>, population: u16, count: u64) {
+    let at = usize::from(population);
+    if count > 0 && counts.len() <= at {
+        counts.resize(at + 1, 0);
+    }
+    if count > 0 {
+        counts[at] += count;
+    }
+}
+
+/// Adds one to a count.
+fn increment(count: &Cell<u64>) {
+    count.set(count.get() + 1);
+}
+
+/// Takes one from a count.
+fn decrement(count: &Cell<u64>) {
+    count.set(count.get().saturating_sub(1));
+}
+
+/// What a client was told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    /// To live on.
+    Stay,
+    /// To leave in order.
+    Leave,
+    /// To end at once.
+    Kill,
+}
+
+/// One virtual client.
+#[derive(Debug)]
+pub struct VirtualClient {
+    me: Identity,
+    state: Cell<State>,
+    order: Cell<Order>,
+    /// Wakes the client's task.
+    waker: RefCell<Option<Waker>>,
+    /// The open connection.
+    session: RefCell<Option<Box<Session>>>,
+    /// Of clients that send.
+    publisher: RefCell<Option<Box<Publisher>>>,
+    /// The token of a client that uses one for all its attempts.
+    once: RefCell<Option<Secret>>,
+    /// Whether it was open again after a drop.
+    recovered: Cell<bool>,
 }
 
 /// What a client is doing.
@@ -121,62 +279,115 @@ impl VirtualClient {
     /// A client that has not begun.
     #[must_use]
     pub fn new(shard: Rc<Shard>, population: u16, index: u32) -> Rc<Self> {
-        Rc::new(Self { shard, population, index })
+        Self::limited(shard, population, index, &LIMITS)
+    }
+
+    fn limited(shard: Rc<Shard>, population: u16, index: u32, limits: &'static Limits) -> Rc<Self> {
+        let trouble = shard.plan.first_trouble();
+        let trouble_ns =
+            trouble.map_or(u64::MAX, |at| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
+        Rc::new(Self {
+            me: Identity { shard, population, index, trouble_ns, limits },
+            state: Cell::new(State::Waiting),
+            order: Cell::new(Order::Stay),
+            waker: RefCell::default(),
+            session: RefCell::default(),
+            publisher: RefCell::default(),
+            once: RefCell::default(),
+            recovered: Cell::new(false),
+        })
     }
 
     /// Lives the client's life: attempts, sessions, reconnects, until it is done for good. `planned`
     /// is its arrival's planned instant. Every attempt ends in exactly one [`ClientEnd`] into the
-    /// shard's sink.
-    pub async fn run(self: Rc<Self>, _planned: Instant) {
-        let _ = (&self.shard, self.population, self.index);
-        unimplemented!()
+    /// shard's sink; an attempt begins when it is its turn to dial.
+    pub async fn run(self: Rc<Self>, planned: Instant) {
+        life::live(&self, planned).await;
     }
 
     /// What it is doing.
     #[must_use]
     pub fn state(&self) -> State {
-        unimplemented!()
+        self.state.get()
     }
 
     /// Its connection id, while open and where the subprotocol tells it.
     #[must_use]
     pub fn connection_id(&self) -> Option<String> {
-        unimplemented!()
+        self.session.borrow().as_ref().and_then(|session| session.connection_id())
     }
 
     /// A message of the plan's traffic is due: sends it now, or when `in_flight` allows it. A client
-    /// that is not connected counts it as not sent.
-    pub fn publish(&self, _traffic: usize, _planned: Instant) {
-        unimplemented!()
+    /// that is not connected, does not send this traffic, or speaks no JSON counts it as not sent.
+    ///
+    /// The lag between `planned` and this call goes into the `SendLag` series; the wait for
+    /// `in_flight` is the hub's doing, and part of the response time instead.
+    pub fn publish(&self, traffic: usize, planned: Instant) {
+        let mut session = self.session.borrow_mut();
+        let Some(session) = session.as_mut().filter(|session| session.takes_publishes(&self.me))
+        else {
+            self.me.note_not_sent(1);
+            return;
+        };
+        let now = Instant::now();
+        let lag = now.saturating_duration_since(planned);
+        self.me.record(LatencyKind::SendLag, self.me.ns(now), lag, Duration::ZERO);
+        let mut publisher = self.publisher.borrow_mut();
+        let publisher = publisher.get_or_insert_default();
+        match publisher.publish(&self.me, &mut session.line(), traffic, planned) {
+            Published::Waits => {}
+            Published::Refused => self.me.note_not_sent(1),
+            Published::Sent => {
+                if session.write_now(&self.me, publisher) {
+                    self.wake();
+                }
+            }
+        }
     }
 
     /// Messages of it that wait for `in_flight`.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        unimplemented!()
+        self.publisher.borrow().as_ref().map_or(0, |publisher| publisher.backlog())
     }
 
-    /// Leaves: close handshake (1000) when open, no further attempts. A stalled or vanished client
-    /// that cannot shake hands is reset after the plan's grace.
+    /// Leaves: close handshake (1000) when open, no further attempts. A client that is connecting
+    /// leaves once it is open. A stalled or vanished client that cannot shake hands is reset after
+    /// the plan's grace.
     pub fn leave(&self) {
-        unimplemented!()
+        self.give_order(Order::Leave);
     }
 
     /// Ends at once, whatever it is doing: the connection is reset, no further attempts.
     pub fn kill(&self) {
-        unimplemented!()
+        self.give_order(Order::Kill);
     }
 
     /// The engine asked the application server to close this client's connection now (for
     /// [`crate::measure::LatencyKind::RestClose`]).
-    pub fn note_rest_close(&self, _at: Instant) {
-        unimplemented!()
+    pub fn note_rest_close(&self, at: Instant) {
+        if let Some(session) = self.session.borrow_mut().as_mut() {
+            session.note_rest_close(at);
+        }
     }
-}
 
-/// Claims of a client's token: user id, the roles its groups and traffic need, audience, lifetime.
-/// Simple clients get their groups by the token, JSON clients join by frames.
-#[must_use]
-pub fn claims(_plan: &Plan, _population: u16, _index: u32, _audience: String, _now_s: u64) -> Claims {
-    unimplemented!()
+    /// A later order never weakens an earlier one.
+    fn give_order(&self, order: Order) {
+        self.order.set(self.order.get().max(order));
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Keeps the task's waker for orders and for publishes that the socket did not take whole.
+    fn listen(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
 }

@@ -1,0 +1,100 @@
+//! Where a client connects to and with which token.
+
+use std::cell::RefCell;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{Credentials, Identity};
+use crate::protocol::attempt::ATTEMPT_PARAMETER;
+use crate::protocol::token::{Claims, sign};
+use crate::protocol::{AttemptId, Subprotocol};
+use crate::scenario::Plan;
+use crate::scenario::plan::{Senders, TokenPolicy, UserPolicy};
+use crate::secret::Secret;
+
+/// What need not be escaped in a path segment or a query value (RFC 3986, unreserved).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Claims of a client's token: user id, the roles its groups and traffic need, audience, lifetime.
+/// Simple clients get their groups by the token, JSON clients join by frames.
+#[must_use]
+pub fn claims(plan: &Plan, population: u16, index: u32, audience: String, now_s: u64) -> Claims {
+    let members = &plan.populations[usize::from(population)];
+    let (TokenPolicy::Minted { lifetime } | TokenPolicy::Once { lifetime }) = members.token;
+    let group = |index: &u16| plan.groups[usize::from(*index)].clone();
+    let (mut roles, mut groups) = (Vec::new(), Vec::new());
+    match members.protocol {
+        Subprotocol::Simple => groups.extend(members.groups.iter().map(group)),
+        Subprotocol::Json => {
+            let joins = members.groups.iter().map(group);
+            roles.extend(joins.map(|group| format!("webpubsub.joinLeaveGroup.{group}")));
+        }
+    }
+    for traffic in &plan.traffic {
+        let role = format!("webpubsub.sendToGroup.{}", group(&traffic.to));
+        if sender_position(&traffic.from, population, index).is_some() && !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
+    Claims {
+        audience,
+        expires_at: now_s.saturating_add(lifetime.as_secs()),
+        not_before: None,
+        issued_at: Some(now_s),
+        user_id: match &members.user {
+            UserPolicy::Anonymous => None,
+            UserPolicy::PerClient => Some(format!("{}-{index}", members.name)),
+            UserPolicy::Shared(user) => Some(user.clone()),
+        },
+        roles,
+        groups,
+    }
+}
+
+/// Which of the senders a client is, from 0; `None` when it is none of them.
+pub(super) fn sender_position(senders: &Senders, population: u16, index: u32) -> Option<u32> {
+    match *senders {
+        Senders::Clients { population: senders, first, count } if senders == population => {
+            index.checked_sub(first).filter(|position| *position < count)
+        }
+        _ => None,
+    }
+}
+
+/// Path and query of an attempt's upgrade request. It holds a token. `once` keeps the token of a
+/// client that uses one for all its attempts.
+pub(super) fn path_and_query(
+    me: &Identity,
+    attempt: &AttemptId,
+    once: &RefCell<Option<Secret>>,
+) -> Secret {
+    let attempt = attempt.to_string();
+    let attempt = utf8_percent_encode(&attempt, ESCAPED);
+    Secret::new(match &me.shard.credentials {
+        Credentials::FixedUrl(url) => {
+            let url = url.expose();
+            let joint = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{joint}{ATTEMPT_PARAMETER}={attempt}")
+        }
+        Credentials::Key(key) => {
+            let token = match me.population().token {
+                TokenPolicy::Minted { .. } => mint(me, key),
+                TokenPolicy::Once { .. } => {
+                    once.borrow_mut().get_or_insert_with(|| mint(me, key)).clone()
+                }
+            };
+            let hub = utf8_percent_encode(&me.shard.plan.hub_name, ESCAPED);
+            let token = token.expose();
+            format!("/client/hubs/{hub}?access_token={token}&{ATTEMPT_PARAMETER}={attempt}")
+        }
+    })
+}
+
+/// A fresh token, by the world's clock.
+fn mint(me: &Identity, key: &Secret) -> Secret {
+    let plan = &me.shard.plan;
+    let endpoint = me.shard.connector.endpoint();
+    let audience = format!("{endpoint}/client/hubs/{}", plan.hub_name);
+    let now_s = me.shard.clock.now_ns() / 1_000_000_000;
+    sign(&claims(plan, me.population, me.index, audience, now_s), key)
+}
