@@ -1,7 +1,43 @@
 //! What the plan should produce: reason and time per population, cost in descriptors, ports, memory
 //! and messages.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `need` | what a run costs this process and the target |
+//! | `budget` | whether the process may have that much, and what to do when not |
+//! | `kernel` | what the kernel swallows of a reader that does not read |
+//! | `flow` | what the traffic brings each population, and when a queue is full |
+//! | `behaviour` | what a misbehaviour leads to: the race of SlowClient and PingTimeout |
+//! | `fault` | whom the faults of the timeline drop |
+//! | `cap` | who is refused when more arrive than the tier allows |
+//! | `forecast` | all of that, per population |
+//! | `conflict` | expectations that contradict the forecast |
+//! | `words` | how numbers read |
+
+mod behaviour;
+mod budget;
+mod cap;
+mod conflict;
+mod fault;
+mod flow;
+mod forecast;
+mod kernel;
+mod need;
+pub(crate) mod words;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
+
+pub use budget::{BudgetProblem, Limits, budget_problem};
+pub use conflict::{Conflict, ConflictKind, conflicts};
+pub use fault::addressed;
+pub use forecast::{Forecast, forecasts};
+pub use kernel::absorption;
+pub use need::need;
 
 use crate::protocol::CloseCategory;
 use crate::scenario::Plan;
@@ -54,21 +90,16 @@ pub enum Fate {
     Ambiguous {
         /// One.
         first: CloseCategory,
-        /// The other.
+        /// The other; Normal when it may as well not be dropped at all.
         second: CloseCategory,
     },
     /// Its client ends it without a close handshake.
     Vanishes,
 }
 
-/// Computes the need of a plan.
+/// Predicts each population's fate, in plan order, by the formulas of the slow/ping race. A
+/// population of which only some are dropped has the fate of those; [`forecasts`] says how many.
 #[must_use]
-pub fn need(_plan: &Plan, _hub: HubPlace) -> Need {
-    unimplemented!()
-}
-
-/// Predicts each population's fate, in plan order, by the formulas of the slow/ping race.
-#[must_use]
-pub fn fates(_plan: &Plan) -> Vec<Fate> {
-    unimplemented!()
+pub fn fates(plan: &Plan) -> Vec<Fate> {
+    forecasts(plan).into_iter().map(|forecast| forecast.fate).collect()
 }

@@ -1,9 +1,33 @@
 //! Expectations, invariants and thresholds against a summary.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `expectation` | the claims of `[expect]` |
+//! | `threshold` | the conditions of `[thresholds]`, in k6's grammar |
+//! | `invariant` | what is true of every run: I1 to I8 |
+//! | `matrix` | which ends the hub and the client can both be telling the truth about |
+//! | `spoil` | what a starved generator takes back, and the order of outcomes |
+//! | `decided` | when there is nothing left to wait for |
+
+mod decided;
+mod expectation;
+mod invariant;
+mod matrix;
+mod spoil;
+mod threshold;
+
+#[cfg(test)]
+mod tests;
+
+pub use decided::decided;
+pub use expectation::is_expected;
+pub use matrix::is_allowed_cell;
+pub use spoil::SEND_LAG_P99_MAX;
 
 use crate::measure::Summary;
-use crate::protocol::CloseCategory;
+use crate::predict::words;
 use crate::scenario::Plan;
-use crate::scenario::plan::PopulationIndex;
+use spoil::Spoils;
 
 /// Result of a check, and of a run (the worst of its checks, by [`Verdict::outcome`]'s rule).
 #[derive(
@@ -51,7 +75,8 @@ pub enum CheckKind {
 pub struct Check {
     /// What it belongs to.
     pub kind: CheckKind,
-    /// Where it stands: `expect.muted.closes`, `thresholds.message`, `I3`.
+    /// Where it stands: `expect.muted.closes`, `thresholds.message`, `I3`. A claim of delivery has
+    /// three: `expect.muted.delivery.lost`, `….duplicated` and `….out_of_order`.
     pub path: String,
     /// Result.
     pub outcome: Outcome,
@@ -67,33 +92,27 @@ pub struct Verdict {
     /// Fail if a check of counts failed that nothing spoiled (a proven wrong category beats an
     /// invalid generator); else invalid, else failed, else undetermined, else pass.
     pub outcome: Outcome,
-    /// Every check, expectations first.
+    /// Every check, expectations first, then thresholds, then invariants.
     pub checks: Vec<Check>,
 }
 
 /// Judges a run.
 #[must_use]
-pub fn judge(_plan: &Plan, _summary: &Summary) -> Verdict {
-    unimplemented!()
+pub fn judge(plan: &Plan, summary: &Summary) -> Verdict {
+    let spoils = Spoils::of(summary);
+    let mut findings = expectation::findings(plan, summary);
+    findings.extend(threshold::findings(plan, summary));
+    findings.extend(invariant::findings(plan, summary, &spoils));
+    for finding in &mut findings {
+        spoils.mark(finding);
+    }
+    Verdict {
+        outcome: spoil::outcome(&findings),
+        checks: findings.into_iter().map(|finding| finding.check).collect(),
+    }
 }
 
-/// Whether nothing that may still happen is waited for: every drop that the expectations demand has
-/// happened, every recovery, every fault. (What must *not* happen is watched for the plan's settle
-/// time after that. Bounded traffic and arrivals are the engine's own knowledge.)
-#[must_use]
-pub fn decided(_plan: &Plan, _summary: &Summary) -> bool {
-    unimplemented!()
-}
-
-/// Whether rows of this category are expected of this population.
-#[must_use]
-pub fn is_expected(_plan: &Plan, _population: PopulationIndex, _category: CloseCategory) -> bool {
-    unimplemented!()
-}
-
-/// Whether the hub's view and the client's view of one end can both be true: the allowed cells of
-/// the matrix hub category x client observation (invariant I3).
-#[must_use]
-pub fn is_allowed_cell(_plan: &Plan, _key: &crate::measure::CloseKey) -> bool {
-    unimplemented!()
+/// Whether the hub's side of the run was observed.
+fn is_hub_observed(summary: &Summary) -> bool {
+    summary.counters_after.is_some() || summary.rows_observed > 0
 }

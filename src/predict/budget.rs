@@ -1,0 +1,156 @@
+//! Whether this process may have what a run needs, before anything opens.
+
+use std::fmt;
+
+use super::need::DESCRIPTORS_RESERVE;
+use super::words::count as grouped;
+use super::{HubPlace, Need};
+
+/// What this process and machine allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Soft limit of open files.
+    pub descriptors_max: u64,
+    /// Ports for outgoing connections to one address and port; `None` where that cannot be told.
+    pub ports: Option<u64>,
+}
+
+/// A run that this process cannot carry. Its text names the need, the limit and a way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BudgetProblem {
+    /// More open files than the process may have.
+    Descriptors {
+        /// Needed in all.
+        needed: u64,
+        /// Clients connected at once.
+        clients: u64,
+        /// Where the hub runs.
+        hub: HubPlace,
+        /// Of those, descriptors of relays that hold silence.
+        relays: u64,
+        /// Allowed.
+        allowed: u64,
+    },
+    /// More ports than the machine hands out towards one target.
+    Ports {
+        /// Needed.
+        needed: u64,
+        /// Available.
+        allowed: u64,
+    },
+}
+
+/// Compares a need with the limits; the first thing that does not fit.
+#[must_use]
+pub fn budget_problem(need: &Need, hub: HubPlace, limits: &Limits) -> Option<BudgetProblem> {
+    if need.descriptors > limits.descriptors_max {
+        let plain = need.connections_peak.saturating_mul(per_client(hub));
+        let relays = need.descriptors.saturating_sub(plain.saturating_add(DESCRIPTORS_RESERVE));
+        return Some(BudgetProblem::Descriptors {
+            needed: need.descriptors,
+            clients: need.connections_peak,
+            hub,
+            relays,
+            allowed: limits.descriptors_max,
+        });
+    }
+    let allowed = limits.ports.filter(|ports| need.ports > *ports)?;
+    Some(BudgetProblem::Ports { needed: need.ports, allowed })
+}
+
+/// Descriptors of this process per connected client.
+pub(super) const fn per_client(hub: HubPlace) -> u64 {
+    match hub {
+        HubPlace::Embedded => 2,
+        HubPlace::Elsewhere => 1,
+    }
+}
+
+impl fmt::Display for BudgetProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Descriptors { needed, clients, hub, relays, allowed } => {
+                let (needed, allowed_text) = (grouped(needed), grouped(allowed));
+                write!(f, "needs {needed} open files ({} clients", grouped(clients))?;
+                match hub {
+                    HubPlace::Embedded => f.write_str(" x 2 in this process")?,
+                    HubPlace::Elsewhere => f.write_str(" x 1")?,
+                }
+                if relays > 0 {
+                    write!(f, " + {} for relays", grouped(relays))?;
+                }
+                write!(f, " + {DESCRIPTORS_RESERVE}), this process may open {allowed_text}; ")?;
+                match hub {
+                    HubPlace::Embedded => f.write_str("run the hub elsewhere (squall hub), ")?,
+                    HubPlace::Elsewhere => f.write_str("spread the run over processes, ")?,
+                }
+                f.write_str("raise the limit (ulimit -n)")?;
+                let room = allowed.saturating_sub(DESCRIPTORS_RESERVE + relays);
+                match room / per_client(hub) {
+                    0 => Ok(()),
+                    fits => write!(f, ", or -n {fits}"),
+                }
+            }
+            Self::Ports { needed, allowed } => write!(
+                f,
+                "needs {} ports towards the target, this machine has {}; widen \
+                 net.ipv4.ip_local_port_range, or -n {}",
+                grouped(needed),
+                grouped(allowed),
+                allowed
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(clients: u64, descriptors: u64) -> Need {
+        Need {
+            connections_peak: clients,
+            descriptors,
+            ports: clients,
+            kernel_bytes: 0,
+            connects_per_second: 0,
+            messages_in: 0,
+            messages_out: 0,
+            billed_messages: 0,
+        }
+    }
+
+    #[test]
+    fn need_and_limit_are_named() {
+        let limits = Limits { descriptors_max: 1_024, ports: Some(28_232) };
+        let problem = budget_problem(&need(5_000, 10_064), HubPlace::Embedded, &limits).unwrap();
+        assert_eq!(
+            problem.to_string(),
+            "needs 10,064 open files (5,000 clients x 2 in this process + 64), this process may \
+             open 1,024; run the hub elsewhere (squall hub), raise the limit (ulimit -n), or -n 480"
+        );
+        let relays = budget_problem(&need(1_000, 1_084), HubPlace::Elsewhere, &limits).unwrap();
+        assert_eq!(
+            relays.to_string(),
+            "needs 1,084 open files (1,000 clients x 1 + 20 for relays + 64), this process may \
+             open 1,024; spread the run over processes, raise the limit (ulimit -n), or -n 940"
+        );
+    }
+
+    #[test]
+    fn ports_are_the_second_limit() {
+        let limits = Limits { descriptors_max: 1_000_000, ports: Some(28_232) };
+        let problem = budget_problem(&need(30_000, 30_064), HubPlace::Elsewhere, &limits);
+        assert_eq!(problem, Some(BudgetProblem::Ports { needed: 30_000, allowed: 28_232 }));
+        let unknown = Limits { ports: None, ..limits };
+        assert_eq!(budget_problem(&need(30_000, 30_064), HubPlace::Elsewhere, &unknown), None);
+    }
+
+    #[test]
+    fn what_fits_exactly_is_no_problem() {
+        let limits = Limits { descriptors_max: 264, ports: Some(100) };
+        assert_eq!(budget_problem(&need(100, 264), HubPlace::Embedded, &limits), None);
+        let tight = Limits { descriptors_max: 263, ..limits };
+        assert!(budget_problem(&need(100, 264), HubPlace::Embedded, &tight).is_some());
+    }
+}

@@ -1,0 +1,116 @@
+//! Whom the faults of the timeline drop.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::protocol::CloseCategory;
+use crate::scenario::Plan;
+use crate::scenario::plan::{Fault, Population, PopulationIndex, Quantity, UserPolicy};
+
+/// Categories that faults aimed at a population cause in it, without any fault of its own: a
+/// bystander that no fault is aimed at closes in order (invariant I7).
+#[must_use]
+pub fn addressed(plan: &Plan, index: PopulationIndex) -> BTreeSet<CloseCategory> {
+    let mut categories = BTreeSet::new();
+    let Some(population) = plan.populations.get(usize::from(index)) else { return categories };
+    let present = u64::from(population.count);
+    for at in &plan.faults {
+        match &at.fault {
+            // No ping is sent and no pong read while the hub is frozen.
+            Fault::Freeze { lasting } => {
+                let keep_alive = plan.hub.keep_alive;
+                if lasting.saturating_add(keep_alive.interval) > keep_alive.timeout {
+                    categories.insert(CloseCategory::PingTimeout);
+                }
+            }
+            // Open connections stay; who comes later may find less room.
+            Fault::Scale { .. } => {
+                categories.insert(CloseCategory::ConnectionCountLimitReached);
+            }
+            fault => {
+                let hit = victims(plan, index, fault, present).at_most > 0;
+                categories.extend(category(fault).filter(|_| hit));
+            }
+        }
+    }
+    categories
+}
+
+/// The category of the drops a fault is meant to cause.
+pub(super) const fn category(fault: &Fault) -> Option<CloseCategory> {
+    match fault {
+        Fault::Reload { .. } => Some(CloseCategory::ServiceReload),
+        Fault::CloseConnections { .. }
+        | Fault::CloseGroup { .. }
+        | Fault::CloseUser { .. }
+        | Fault::CloseAll { .. } => Some(CloseCategory::ClosedByAppServer),
+        Fault::Freeze { .. } | Fault::Scale { .. } | Fault::Leave { .. } => None,
+    }
+}
+
+/// How long a fault's drops are spread over.
+pub(super) const fn spread(fault: &Fault) -> Duration {
+    match fault {
+        Fault::Reload { over, .. } => *over,
+        _ => Duration::ZERO,
+    }
+}
+
+/// How many connections of a population a fault drops, of `present` ones.
+pub(super) fn victims(
+    plan: &Plan,
+    index: PopulationIndex,
+    fault: &Fault,
+    present: u64,
+) -> Quantity {
+    let Some(population) = plan.populations.get(usize::from(index)) else {
+        return Quantity::exactly(0);
+    };
+    match fault {
+        Fault::Reload { share, .. } if *share >= 1.0 => Quantity::exactly(present),
+        // Which population stands at the front of the open order is not foretold.
+        Fault::Reload { .. } if plan.populations.len() > 1 => {
+            Quantity { at_least: 0, at_most: present }
+        }
+        Fault::Reload { share, .. } => {
+            let part = present as f64 * share;
+            let whole = super::flow::whole;
+            Quantity { at_least: whole(part.floor()), at_most: whole(part.ceil()) }
+        }
+        Fault::CloseConnections { population: of, count, .. } if *of == index => {
+            Quantity::exactly(count.map_or(present, |count| present.min(u64::from(count))))
+        }
+        Fault::CloseGroup { group, .. } if population.groups.contains(group) => {
+            Quantity::exactly(present)
+        }
+        Fault::CloseUser { population: of, .. } => users(plan, population, *of, present),
+        Fault::CloseAll { .. } => Quantity::exactly(present),
+        Fault::CloseConnections { .. }
+        | Fault::CloseGroup { .. }
+        | Fault::Freeze { .. }
+        | Fault::Scale { .. }
+        | Fault::Leave { .. } => Quantity::exactly(0),
+    }
+}
+
+/// Connections of `population` that belong to the user of client 0 of population `of`.
+fn users(plan: &Plan, population: &Population, of: PopulationIndex, present: u64) -> Quantity {
+    let addressed = plan.populations.get(usize::from(of)).and_then(|of| match &of.user {
+        UserPolicy::Anonymous => None,
+        UserPolicy::PerClient => Some(format!("{}-0", of.name)),
+        UserPolicy::Shared(user) => Some(user.clone()),
+    });
+    let Some(addressed) = addressed else { return Quantity::exactly(0) };
+    match &population.user {
+        UserPolicy::Anonymous => Quantity::exactly(0),
+        UserPolicy::Shared(user) if *user == addressed => Quantity::exactly(present),
+        UserPolicy::Shared(_) => Quantity::exactly(0),
+        UserPolicy::PerClient => {
+            let client = addressed
+                .strip_prefix(&population.name)
+                .and_then(|rest| rest.strip_prefix('-'))
+                .and_then(|index| index.parse::<u32>().ok());
+            Quantity::exactly(u64::from(client.is_some_and(|client| client < population.count)))
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The forecast of each population: how it ends, and how many rows of each drop that gives.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::behaviour::{Cause, Chance, End, causes};
+use super::{Fate, cap, fault, flow};
+use crate::pace::{self, Purpose};
+use crate::protocol::CloseCategory;
+use crate::scenario::Plan;
+use crate::scenario::plan::{
+    Arrival, Fault, Population, PopulationIndex, Quantity, ReconnectPolicy,
+};
+
+/// A connection that is younger than this when a fault strikes may not be open yet.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// What is foretold of a population.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// How it ends.
+    pub fate: Fate,
+    /// Rows of each drop, refused attempts included. A category that is missing does not occur.
+    pub drops: BTreeMap<CloseCategory, Quantity>,
+}
+
+/// Foretells every population, in plan order.
+#[must_use]
+pub fn forecasts(plan: &Plan) -> Vec<Forecast> {
+    let arrivals: Vec<Vec<Duration>> =
+        plan.populations.iter().map(|population| arrivals(plan, population)).collect();
+    let refusals = cap::refusals(plan, &arrivals);
+    (0..)
+        .zip(&plan.populations)
+        .zip(arrivals.iter().zip(refusals))
+        .map(|((index, population), (arrivals, refused))| {
+            Seer { plan, index, population, arrivals, refused }.forecast()
+        })
+        .collect()
+}
+
+/// Planned instants of a population's arrivals, ascending, from the start of the timeline. Of
+/// closed arrivals only those of the first clients are planned; the others come when a place is
+/// free.
+pub(super) fn arrivals(plan: &Plan, population: &Population) -> Vec<Duration> {
+    match &population.arrival {
+        Arrival::Open { start, schedule } => {
+            let rng = pace::stream(plan.seed, &population.name, 0, Purpose::Arrival);
+            pace::arrivals(schedule, population.count, rng)
+                .map(|at| start.saturating_add(at))
+                .collect()
+        }
+        Arrival::Closed { start, slots } => {
+            vec![*start; usize::try_from(population.count.min(*slots)).unwrap_or(usize::MAX)]
+        }
+    }
+}
+
+/// How a client ends, seen from one arrival.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ending {
+    Leaves,
+    Vanishes,
+    Dropped { category: CloseCategory, by: By, from: Duration, to: Duration },
+    Races { first: CloseCategory, second: CloseCategory },
+}
+
+/// What dropped it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Behaviour,
+    Fault,
+}
+
+struct Seer<'a> {
+    plan: &'a Plan,
+    index: PopulationIndex,
+    population: &'a Population,
+    arrivals: &'a [Duration],
+    refused: Quantity,
+}
+
+impl Seer<'_> {
+    fn forecast(&self) -> Forecast {
+        let ending = match (self.arrivals.first(), self.arrivals.last()) {
+            (Some(first), Some(last)) => merge(self.ending(*first), self.ending(*last)),
+            _ => Ending::Leaves,
+        };
+        let mut drops = self.fault_drops(ending);
+        let mut add = |category: CloseCategory, rows: Quantity| {
+            let sum = drops.entry(category).or_insert(Quantity::exactly(0));
+            sum.at_least = sum.at_least.saturating_add(rows.at_least);
+            sum.at_most = sum.at_most.saturating_add(rows.at_most);
+        };
+        let count = u64::from(self.population.count);
+        let most = if self.returns() { u64::MAX } else { count };
+        match ending {
+            Ending::Dropped { category, by: By::Behaviour, .. } => {
+                let at_least = count.saturating_sub(self.refused.at_most);
+                add(category, Quantity { at_least, at_most: most });
+            }
+            Ending::Races { first, second } => {
+                for category in [first, second].into_iter().filter(|of| of.is_drop()) {
+                    add(category, Quantity { at_least: 0, at_most: most });
+                }
+            }
+            Ending::Dropped { by: By::Fault, .. } if self.returns() => {
+                // It misbehaves again when it is back.
+                for cause in self.causes_after_return() {
+                    add(cause, Quantity { at_least: 0, at_most: u64::MAX });
+                }
+            }
+            Ending::Dropped { .. } | Ending::Leaves | Ending::Vanishes => {}
+        }
+        if self.refused.at_most > 0 {
+            add(CloseCategory::ConnectionCountLimitReached, self.refused);
+        }
+        drops.retain(|_, rows| rows.at_most > 0);
+        Forecast { fate: self.fate(ending, &drops), drops }
+    }
+
+    /// The fate that people are told: of those that are dropped, when only some are.
+    fn fate(&self, ending: Ending, drops: &BTreeMap<CloseCategory, Quantity>) -> Fate {
+        match ending {
+            Ending::Vanishes => Fate::Vanishes,
+            Ending::Races { first, second } => Fate::Ambiguous { first, second },
+            Ending::Dropped { category, from, to, .. } => Fate::Dropped { category, from, to },
+            Ending::Leaves => match drops.iter().find(|(_, rows)| rows.at_least > 0) {
+                Some((category, _)) => {
+                    let to = self.spread(*category);
+                    Fate::Dropped { category: *category, from: Duration::ZERO, to }
+                }
+                None => Fate::Leaves,
+            },
+        }
+    }
+
+    /// How long the faults that cause a category are spread over, at most.
+    fn spread(&self, category: CloseCategory) -> Duration {
+        let faults = self.plan.faults.iter().map(|at| &at.fault);
+        faults
+            .filter(|of| fault::category(of) == Some(category))
+            .map(fault::spread)
+            .max()
+            .unwrap_or(Duration::ZERO)
+    }
+
+    fn returns(&self) -> bool {
+        self.population.reconnect.policy != ReconnectPolicy::None
+    }
+
+    fn causes_after_return(&self) -> Vec<CloseCategory> {
+        let arrival = self.arrivals.first().copied().unwrap_or_default();
+        let mut categories: Vec<_> = causes(self.plan, self.index, arrival)
+            .iter()
+            .filter_map(|cause| match cause.end {
+                End::Drop(category) => Some(category),
+                End::Fault(_) | End::Vanish => None,
+            })
+            .collect();
+        categories.sort_unstable();
+        categories.dedup();
+        categories
+    }
+
+    /// How a client that arrives at `arrival` ends: the earliest cause, if it is clear which.
+    fn ending(&self, arrival: Duration) -> Ending {
+        let mut causes = causes(self.plan, self.index, arrival);
+        causes.extend(self.fault_causes(arrival));
+        let deadline =
+            causes.iter().filter(|cause| cause.chance == Chance::Certain).map(Cause::latest).min();
+        let limit = deadline.unwrap_or(Duration::MAX);
+        causes.retain(|cause| cause.earliest() < limit || cause.latest() == limit);
+        causes.sort_by_key(Cause::earliest);
+        let Some(first) = causes.first().copied() else { return Ending::Leaves };
+        let rival = causes.iter().find(|cause| category_of(cause.end) != category_of(first.end));
+        let other = match (rival, deadline) {
+            (Some(rival), _) => category_of(rival.end),
+            // Nothing certain: it may as well leave in order.
+            (None, None) => CloseCategory::Normal,
+            (None, Some(_)) => return settled(first, &causes, limit),
+        };
+        match category_of(first.end) {
+            same if same == other => settled(first, &causes, limit),
+            category => Ending::Races { first: category, second: other },
+        }
+    }
+
+    /// Faults that drop the whole population, as causes.
+    fn fault_causes(&self, arrival: Duration) -> Vec<Cause> {
+        let count = u64::from(self.population.count);
+        let mut causes = Vec::new();
+        for at in self.plan.faults.iter().filter(|at| at.at >= arrival) {
+            let victims = fault::victims(self.plan, self.index, &at.fault, count);
+            let Some(category) = fault::category(&at.fault) else { continue };
+            if victims.at_least >= count && count > 0 {
+                causes.push(Cause {
+                    end: End::Fault(category),
+                    begins: at.at,
+                    from: Duration::ZERO,
+                    to: fault::spread(&at.fault),
+                    chance: Chance::Certain,
+                });
+            }
+        }
+        causes
+    }
+
+    /// Rows that the faults of the timeline give, in order of time: who is dropped for good is not
+    /// there for the next one.
+    fn fault_drops(&self, ending: Ending) -> BTreeMap<CloseCategory, Quantity> {
+        let mut drops = BTreeMap::new();
+        let mut gone = Quantity::exactly(0);
+        for at in &self.plan.faults {
+            let present = self.present(at.at, gone, ending);
+            if let Fault::Leave { population, count } = at.fault {
+                if population == self.index {
+                    let leaving = count.map_or(present.at_most, u64::from);
+                    gone.at_least = gone.at_least.saturating_add(leaving.min(present.at_least));
+                    gone.at_most = gone.at_most.saturating_add(leaving.min(present.at_most));
+                }
+                continue;
+            }
+            let Some(category) = fault::category(&at.fault) else { continue };
+            let least = fault::victims(self.plan, self.index, &at.fault, present.at_least);
+            let most = fault::victims(self.plan, self.index, &at.fault, present.at_most);
+            let sum = drops.entry(category).or_insert(Quantity::exactly(0));
+            sum.at_least = sum.at_least.saturating_add(least.at_least);
+            sum.at_most = sum.at_most.saturating_add(most.at_most);
+            // Who comes back may be there again by then, or not yet.
+            gone.at_most = gone.at_most.saturating_add(most.at_most);
+            if !self.returns() {
+                gone.at_least = gone.at_least.saturating_add(least.at_least);
+            }
+        }
+        drops
+    }
+
+    /// Connections of the population that are open when a fault strikes.
+    fn present(&self, at: Duration, gone: Quantity, ending: Ending) -> Quantity {
+        let arrived = |by: Duration| self.arrivals.partition_point(|arrival| *arrival <= by) as u64;
+        let count = u64::from(self.population.count);
+        let is_closed = matches!(self.population.arrival, Arrival::Closed { .. });
+        let most = if is_closed { flow::members(self.population) } else { arrived(at) };
+        let old = at.checked_sub(YOUNG).map_or(0, arrived);
+        let is_steady = matches!(ending, Ending::Leaves | Ending::Dropped { by: By::Fault, .. })
+            && self.population.lifetime.is_none();
+        // A drop by its own behaviour may come before the fault or after it.
+        let least = if is_steady { old } else { 0 };
+        Quantity {
+            at_least: least.saturating_sub(gone.at_most.saturating_add(self.refused.at_most)),
+            at_most: most.min(count).saturating_sub(gone.at_least),
+        }
+    }
+}
+
+/// The category of a row that ends like this.
+const fn category_of(end: End) -> CloseCategory {
+    match end {
+        End::Drop(category) | End::Fault(category) => category,
+        End::Vanish => CloseCategory::Normal,
+    }
+}
+
+/// The ending by causes of one category.
+fn settled(first: Cause, causes: &[Cause], limit: Duration) -> Ending {
+    let (category, by) = match first.end {
+        End::Vanish => return Ending::Vanishes,
+        End::Drop(category) => (category, By::Behaviour),
+        End::Fault(category) => (category, By::Fault),
+    };
+    let latest = causes.iter().map(Cause::latest).max().unwrap_or(limit).min(limit);
+    Ending::Dropped { category, by, from: first.from, to: latest.saturating_sub(first.begins) }
+}
+
+/// What two clients of a population, the first and the last, have in common.
+fn merge(one: Ending, other: Ending) -> Ending {
+    match (one, other) {
+        (
+            Ending::Dropped { category, by, from, to },
+            Ending::Dropped { category: c, by: b, from: f, to: t },
+        ) if category == c && by == b => {
+            Ending::Dropped { category, by, from: from.min(f), to: to.max(t) }
+        }
+        (one, other) if one == other => one,
+        (races @ Ending::Races { .. }, _) | (_, races @ Ending::Races { .. }) => races,
+        (one, other) => {
+            let category = |ending| match ending {
+                Ending::Dropped { category, .. } => category,
+                Ending::Leaves | Ending::Vanishes | Ending::Races { .. } => CloseCategory::Normal,
+            };
+            let (first, second) = (category(one), category(other));
+            if first == second { one } else { Ending::Races { first, second } }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The forecast of every shipped drop, and of what is near it, by hand-made plans.
+
+use std::time::Duration;
+
+use super::fixture::{arriving, at, behaving, closes, expecting, ms, plan, population, traffic};
+use super::{ConflictKind, Fate, HubPlace, addressed, conflicts, fates, forecasts, need};
+use crate::measure::summary::Since;
+use crate::protocol::CloseCategory::{self, *};
+use crate::protocol::settings::{LifeSign, Tier};
+use crate::scenario::Plan;
+use crate::scenario::plan::{
+    Arrival, ArrivalSchedule, Behaviour, Claim, Fault, FirstAttempt, Quantity, ReconnectAfter,
+    ReconnectPolicy, UserPolicy, Vanish,
+};
+
+fn dropped(category: CloseCategory, from: u64, to: u64) -> Fate {
+    Fate::Dropped { category, from: ms(from), to: ms(to) }
+}
+
+/// S02: ninety healthy, ten that never answer a ping.
+fn ping_timeout() -> Plan {
+    let muted = behaving(arriving(population("muted", 10), 50.0), Behaviour::SuppressPong, ms(0));
+    let mut plan = plan(vec![arriving(population("healthy", 90), 50.0), muted]);
+    plan.traffic.push(traffic(1.0, 64, ms(0)));
+    plan
+}
+
+/// S03: eighty healthy, twenty that stop reading at 4 s.
+fn slow_client() -> Plan {
+    let mut stalled =
+        behaving(arriving(population("stalled", 20), 100.0), Behaviour::Stall, ms(4_000));
+    stalled.receive_buffer = Some(4_096);
+    let mut plan = plan(vec![arriving(population("healthy", 80), 100.0), stalled]);
+    plan.traffic.push(traffic(50.0, 2_048, ms(1_000)));
+    plan
+}
+
+#[test]
+fn muted_clients_time_out_within_an_interval() {
+    assert_eq!(fates(&ping_timeout()), [Fate::Leaves, dropped(PingTimeout, 3_000, 4_000)]);
+}
+
+#[test]
+fn any_frame_counts_as_life_for_those_that_send() {
+    let mut plan = ping_timeout();
+    plan.hub.keep_alive.life = LifeSign::AnyFrame;
+    assert_eq!(fates(&plan)[1], dropped(PingTimeout, 3_000, 4_000));
+    let ping = Behaviour::AppPing { every: ms(1_000) };
+    plan.populations[1] = behaving(plan.populations[1].clone(), ping, ms(0));
+    assert_eq!(fates(&plan)[1], Fate::Leaves);
+}
+
+#[test]
+fn a_pause_shorter_than_the_timeout_is_forgiven() {
+    let mut plan = ping_timeout();
+    let timed = &mut plan.populations[1].behaviours[0];
+    (timed.from, timed.until) = (ms(4_000), Some(ms(6_000)));
+    assert_eq!(fates(&plan)[1], Fate::Leaves);
+    plan.populations[1].behaviours[0].until = Some(ms(7_000));
+    assert_eq!(fates(&plan)[1], Fate::Ambiguous { first: PingTimeout, second: Normal });
+    plan.populations[1].behaviours[0].until = Some(ms(8_000));
+    assert_eq!(fates(&plan)[1], dropped(PingTimeout, 2_000, 4_000));
+}
+
+#[test]
+fn a_run_that_ends_too_soon_drops_nobody() {
+    let mut plan = ping_timeout();
+    plan.duration = ms(2_500);
+    expecting(&mut plan, 1, closes(&[(PingTimeout, 10)]));
+    let found = conflicts(&plan);
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].kind, found[0].to_string().as_str()),
+        (
+            ConflictKind::Contradiction,
+            "expect.muted.closes: demands PingTimeout = 10, foretold is = 0 (they leave in order)"
+        )
+    );
+}
+
+#[test]
+fn stalled_clients_of_a_busy_group_are_slow() {
+    let Fate::Dropped { category: SlowClient, from, to } = fates(&slow_client())[1] else {
+        panic!("{:?}", fates(&slow_client()))
+    };
+    // (32 KiB + 64 KiB) / 100 KiB/s.
+    assert!(from < ms(960) && ms(960) < to && to < ms(1_250), "{from:?} {to:?}");
+}
+
+#[test]
+fn the_slow_ping_race_is_won_as_the_facts_say() {
+    // Rate in messages of 2 KiB per second, and what comes first, at a stall from the open.
+    for (rate, category) in [(100.0, SlowClient), (25.0, SlowClient), (1.0, PingTimeout)] {
+        let mut plan = slow_client();
+        plan.populations[1].behaviours[0].from = ms(0);
+        plan.traffic[0] = traffic(rate, 2_048, ms(0));
+        let fate = &fates(&plan)[1];
+        assert!(
+            matches!(fate, Fate::Dropped { category: won, .. } if *won == category),
+            "{fate:?}"
+        );
+    }
+    // Production's buffers and queue: 86 s to fill, whatever the usual timeout.
+    let mut plan = slow_client();
+    plan.populations[1].receive_buffer = None;
+    plan.hub.buffers.send = None;
+    plan.hub.queue.bytes = 1024 * 1024;
+    plan.traffic[0] = traffic(30.0, 2_048, ms(0));
+    plan.duration = ms(600_000);
+    assert_eq!(fates(&plan)[1], dropped(PingTimeout, 2_000, 4_000));
+    plan.hub.keep_alive.timeout = ms(300_000);
+    assert!(matches!(fates(&plan)[1], Fate::Dropped { category: SlowClient, .. }));
+    plan.hub.keep_alive.timeout = ms(86_000);
+    assert_eq!(fates(&plan)[1], Fate::Ambiguous { first: SlowClient, second: PingTimeout });
+}
+
+#[test]
+fn a_slow_reader_meets_its_pings_stretched() {
+    // 100 KiB/s come in. At half of that pings come every 2 s: alive until the queue is full.
+    for (reads, expected) in [(200_000.0, None), (51_200.0, Some(SlowClient))] {
+        let mut plan = slow_client();
+        plan.populations[1].behaviours[0].behaviour = Behaviour::SlowReadBytes { rate: reads };
+        match (&fates(&plan)[1], expected) {
+            (Fate::Leaves, None) => {}
+            (Fate::Dropped { category, .. }, Some(expected)) => assert_eq!(*category, expected),
+            (fate, _) => panic!("{reads}: {fate:?}"),
+        }
+    }
+    // At a tenth they come every 10 s, and a larger queue does not fill before that is noticed.
+    let mut plan = slow_client();
+    plan.hub.queue.bytes = 4 * 1024 * 1024;
+    plan.populations[1].behaviours[0].behaviour = Behaviour::SlowReadMessages { rate: 5.0 };
+    assert!(matches!(fates(&plan)[1], Fate::Dropped { category: PingTimeout, .. }));
+}
+
+#[test]
+fn delayed_and_lost_pongs() {
+    let fate = |behaviour| {
+        let muted = behaving(population("muted", 10), behaviour, ms(0));
+        fates(&plan(vec![muted])).remove(0)
+    };
+    let maybe = Fate::Ambiguous { first: PingTimeout, second: Normal };
+    assert_eq!(fate(Behaviour::DelayPong { by: ms(1_000) }), Fate::Leaves);
+    assert_eq!(fate(Behaviour::DelayPong { by: ms(2_500) }), maybe);
+    assert_eq!(fate(Behaviour::DelayPong { by: ms(3_500) }), dropped(PingTimeout, 3_000, 4_000));
+    assert_eq!(fate(Behaviour::LosePong { probability: 0.0 }), Fate::Leaves);
+    assert_eq!(fate(Behaviour::LosePong { probability: 0.5 }), maybe);
+    assert_eq!(fate(Behaviour::LosePong { probability: 1.0 }), dropped(PingTimeout, 3_000, 4_000));
+}
+
+#[test]
+fn who_vanishes_aloud_ends_at_once_and_who_goes_silent_times_out() {
+    let fate = |how| {
+        let gone = behaving(population("gone", 10), Behaviour::Vanish { how }, ms(5_000));
+        fates(&plan(vec![gone])).remove(0)
+    };
+    assert_eq!(fate(Vanish::Reset), Fate::Vanishes);
+    assert_eq!(fate(Vanish::Fin), Fate::Vanishes);
+    assert_eq!(fate(Vanish::BlackHole), dropped(PingTimeout, 2_000, 4_000));
+}
+
+/// S05: five hundred that come back within two seconds.
+fn reload() -> Plan {
+    let mut fleet = arriving(population("fleet", 500), 250.0);
+    fleet.reconnect.policy = ReconnectPolicy::Fixed { every: ms(1_000) };
+    fleet.reconnect.first = FirstAttempt::Within(ms(2_000));
+    let mut plan = plan(vec![fleet]);
+    plan.faults.push(at(ms(4_000), Fault::Reload { share: 1.0, over: ms(0) }));
+    plan
+}
+
+#[test]
+fn a_reload_drops_everybody_once() {
+    let plan = reload();
+    let forecast = forecasts(&plan).remove(0);
+    assert_eq!(forecast.fate, dropped(ServiceReload, 0, 0));
+    assert_eq!(forecast.drops[&ServiceReload], Quantity::exactly(500));
+    let mut half = reload();
+    half.faults[0].fault = Fault::Reload { share: 0.5, over: ms(1_000) };
+    let forecast = forecasts(&half).remove(0);
+    assert_eq!(forecast.fate, dropped(ServiceReload, 0, 1_000));
+    assert_eq!(forecast.drops[&ServiceReload], Quantity::exactly(250));
+}
+
+#[test]
+fn who_is_closed_for_good_is_not_closed_again() {
+    let mut plan = plan(vec![population("members", 10), population("others", 75)]);
+    plan.populations[1].groups.clear();
+    let by_id = Fault::CloseConnections { population: 0, count: Some(4), reason: None };
+    plan.faults.push(at(ms(3_000), by_id));
+    plan.faults.push(at(ms(4_000), Fault::CloseGroup { group: 0, reason: None }));
+    let told = forecasts(&plan);
+    assert_eq!(told[0].drops[&ClosedByAppServer], Quantity::exactly(10));
+    assert_eq!(told[0].fate, dropped(ClosedByAppServer, 0, 0));
+    assert_eq!(told[1].fate, Fate::Leaves);
+    plan.populations[0].reconnect.policy = ReconnectPolicy::Fixed { every: ms(500) };
+    let told = forecasts(&plan);
+    assert_eq!(told[0].drops[&ClosedByAppServer], Quantity { at_least: 10, at_most: 14 });
+}
+
+#[test]
+fn a_user_is_who_bears_its_name() {
+    let mut plan = plan(vec![population("a", 5), population("b", 5), population("c", 5)]);
+    plan.populations[1].user = UserPolicy::Shared("a-0".into());
+    plan.populations[2].user = UserPolicy::Anonymous;
+    plan.faults.push(at(ms(3_000), Fault::CloseUser { population: 0, reason: None }));
+    let rows = |index: usize| forecasts(&plan)[index].drops.get(&ClosedByAppServer).copied();
+    assert_eq!(rows(0), Some(Quantity::exactly(1)));
+    assert_eq!(rows(1), Some(Quantity::exactly(5)));
+    assert_eq!(rows(2), None);
+    assert_eq!(addressed(&plan, 0).into_iter().collect::<Vec<_>>(), [ClosedByAppServer]);
+    assert!(addressed(&plan, 2).is_empty());
+}
+
+/// S04: Free, then one Standard unit, then two.
+fn over_the_cap() -> Plan {
+    let later = |name: &str, start| {
+        let mut population = population(name, 1_040);
+        population.arrival = Arrival::Open { start, schedule: ArrivalSchedule::Burst };
+        population
+    };
+    let mut crowd = population("crowd", 25);
+    crowd.reconnect.policy = ReconnectPolicy::Fixed { every: ms(4_000) };
+    crowd.reconnect.first = FirstAttempt::AfterDelay;
+    crowd.reconnect.attempts = Some(1);
+    crowd.reconnect.after = ReconnectAfter::Any;
+    let mut plan = plan(vec![crowd, later("one-unit", ms(6_000)), later("two-units", ms(11_000))]);
+    plan.hub.tier = Tier::Free;
+    let leave = |population, count| Fault::Leave { population, count };
+    let scale = |units| Fault::Scale { tier: Tier::Standard, units };
+    plan.faults = vec![
+        at(ms(3_000), leave(0, Some(3))),
+        at(ms(5_000), leave(0, None)),
+        at(ms(5_500), scale(1)),
+        at(ms(10_000), leave(1, None)),
+        at(ms(10_500), scale(2)),
+    ];
+    plan
+}
+
+#[test]
+fn who_comes_too_many_is_refused_to_the_last_one() {
+    let mut plan = over_the_cap();
+    let refused: Vec<_> = forecasts(&plan)
+        .iter()
+        .map(|told| told.drops.get(&ConnectionCountLimitReached).copied())
+        .collect();
+    let exactly = |count| Some(Quantity::exactly(count));
+    assert_eq!(refused, [exactly(7), exactly(40), None]);
+    assert_eq!(fates(&plan)[0], dropped(ConnectionCountLimitReached, 0, 0));
+    // Two populations at one door: who of them is refused is not foretold.
+    let Arrival::Open { start, .. } = &mut plan.populations[2].arrival else { unreachable!() };
+    *start = ms(6_000);
+    let contested = forecasts(&plan)[1].drops[&ConnectionCountLimitReached];
+    assert_eq!((contested.at_least, contested.at_most), (0, 1_040));
+}
+
+#[test]
+fn expectations_that_agree_are_no_conflict() {
+    let mut one = ping_timeout();
+    expecting(&mut one, 0, closes(&[(Normal, 90)]));
+    expecting(&mut one, 1, closes(&[(PingTimeout, 10)]));
+    let (from, to) = (ms(3_000), ms(4_250));
+    let within = |category, since, from, to| Claim::CloseWithin { category, since, from, to };
+    expecting(&mut one, 1, within(PingTimeout, Since::LastLife, from, to));
+    let mut two = slow_client();
+    expecting(&mut two, 1, closes(&[(SlowClient, 20)]));
+    expecting(&mut two, 1, within(SlowClient, Since::Behaviour, ms(300), ms(2_500)));
+    let mut three = reload();
+    expecting(&mut three, 0, closes(&[(ServiceReload, 500), (Normal, 500)]));
+    expecting(&mut three, 0, Claim::Recovered(Quantity::exactly(500)));
+    let mut four = over_the_cap();
+    expecting(&mut four, 0, closes(&[(ConnectionCountLimitReached, 7), (Normal, 23)]));
+    for plan in [one, two, three, four] {
+        assert_eq!(conflicts(&plan), []);
+    }
+}
+
+#[test]
+fn a_contradiction_and_a_guess_are_told_apart() {
+    let mut wrong = slow_client();
+    wrong.traffic[0].rate = 1.0;
+    expecting(&mut wrong, 1, closes(&[(SlowClient, 20)]));
+    let kinds: Vec<_> = conflicts(&wrong).iter().map(|found| found.kind).collect();
+    assert_eq!(kinds, [ConflictKind::Contradiction; 2], "SlowClient and PingTimeout both");
+    let mut guess = slow_client();
+    guess.traffic[0].rate = 20.0;
+    expecting(&mut guess, 1, closes(&[(SlowClient, 20)]));
+    let found = conflicts(&guess);
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|found| found.kind == ConflictKind::Ambiguity), "{found:?}");
+    assert_eq!(found[0].path, "expect.stalled.closes");
+    let mut alone = slow_client();
+    expecting(&mut alone, 0, Claim::Recovered(Quantity::exactly(1)));
+    assert_eq!(conflicts(&alone)[0].kind, ConflictKind::Contradiction);
+}
+
+#[test]
+fn need_counts_what_a_run_opens() {
+    let plan = slow_client();
+    let embedded = need(&plan, HubPlace::Embedded);
+    assert_eq!(embedded.connections_peak, 100);
+    assert_eq!(embedded.descriptors, 264);
+    assert_eq!(embedded.ports, 100);
+    assert_eq!(need(&plan, HubPlace::Elsewhere).descriptors, 164);
+    assert_eq!(embedded.kernel_bytes, 20 * 32_768);
+    // 14 s at 50 a second, to a hundred members, 2 KiB each.
+    assert_eq!(embedded.messages_in, 700);
+    assert_eq!(embedded.messages_out, 70_000);
+    assert_eq!(embedded.billed_messages, 70_000);
+    assert_eq!(embedded.connects_per_second, 100);
+    let mut silent = slow_client();
+    silent.populations[1].behaviours[0].behaviour = Behaviour::Vanish { how: Vanish::BlackHole };
+    assert_eq!(need(&silent, HubPlace::Embedded).descriptors, 264 + 40);
+    silent.traffic[0].no_echo = true;
+    silent.traffic[0].size = 100;
+    let billed = need(&silent, HubPlace::Embedded);
+    assert_eq!((billed.messages_out, billed.billed_messages), (69_300, 3_384));
+}
+
+#[test]
+fn closed_arrivals_need_their_slots_and_the_ports_that_rest() {
+    let mut closed = population("closed", 1_000);
+    closed.arrival = Arrival::Closed { start: ms(0), slots: 50 };
+    closed.lifetime = Some(Duration::from_secs(30));
+    let need = need(&plan(vec![closed]), HubPlace::Embedded);
+    assert_eq!((need.connections_peak, need.descriptors), (50, 164));
+    assert_eq!(need.ports, 50 + 100);
+}
+
+#[test]
+fn returns_after_a_reload_are_connects() {
+    let mut plan = reload();
+    assert!(need(&plan, HubPlace::Embedded).connects_per_second >= 250);
+    plan.populations[0].reconnect.first = FirstAttempt::Within(ms(0));
+    assert_eq!(need(&plan, HubPlace::Embedded).connects_per_second, 500);
+}

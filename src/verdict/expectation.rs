@@ -1,0 +1,338 @@
+//! The claims of `[expect]`, one check each (three for delivery).
+
+use super::spoil::{Finding, Rests};
+use super::{Check, CheckKind, Outcome, is_hub_observed, words};
+use crate::measure::summary::{Extent, Since};
+use crate::measure::{LatencyKind, PopulationSummary, Stage, Summary};
+use crate::predict::{self, Fate};
+use crate::protocol::CloseCategory;
+use crate::scenario::Plan;
+use crate::scenario::plan::{Claim, Expectation, PopulationIndex, Quantity};
+
+/// What a check of a claim comes to, without its path.
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    pub(super) expected: String,
+    pub(super) actual: String,
+    pub(super) rests: Rests,
+}
+
+impl Answer {
+    fn of(holds: Option<bool>, expected: String, actual: String, rests: Rests) -> Self {
+        let outcome = match holds {
+            Some(true) => Outcome::Pass,
+            Some(false) => Outcome::Fail,
+            None => Outcome::Undetermined,
+        };
+        Self { outcome, expected, actual, rests }
+    }
+
+    pub(super) fn finding(self, kind: CheckKind, path: String) -> Finding {
+        let Self { outcome, expected, actual, rests } = self;
+        Finding { check: Check { kind, path, outcome, expected, actual }, rests }
+    }
+}
+
+/// What is said where the hub's side is needed and was not observed.
+const NOT_OBSERVED: &str = "the hub's side was not observed";
+
+/// One finding per claim, in file order.
+pub(super) fn findings(plan: &Plan, summary: &Summary) -> Vec<Finding> {
+    let nobody = PopulationSummary::default();
+    let mut findings = Vec::new();
+    for expectation in &plan.expectations {
+        let population =
+            summary.populations.get(usize::from(expectation.population)).unwrap_or(&nobody);
+        let mut add = |path: String, answer: Answer| {
+            findings.push(answer.finding(CheckKind::Expectation, path));
+        };
+        if expectation.claim == Claim::DeliveryComplete {
+            for (name, answer) in delivery(population) {
+                add(format!("{}.{name}", expectation.path), answer);
+            }
+        } else {
+            let answer = judge(plan, summary, population, expectation);
+            add(expectation.path.clone(), answer);
+        }
+    }
+    findings
+}
+
+fn judge(
+    plan: &Plan,
+    summary: &Summary,
+    population: &PopulationSummary,
+    expectation: &Expectation,
+) -> Answer {
+    let index = expectation.population;
+    match &expectation.claim {
+        Claim::Closes(wanted) => closes(summary, population, wanted),
+        Claim::CloseWithin { category, since, from, to } => {
+            let extent = summary.windows.get(&(index, *category, *since)).copied();
+            let window = (i128::from_duration(*from), i128::from_duration(*to));
+            let rows = rows(population, *category);
+            close_within(plan, summary, extent, rows, (index, *category, *since), window)
+        }
+        Claim::Opens(wanted) => counted(*wanted, population.opens, "opens"),
+        Claim::Recovered(wanted) => counted(*wanted, population.recovered, "recovered"),
+        Claim::Amplification { at_most } => amplification(population, *at_most),
+        // Has three checks of its own.
+        Claim::DeliveryComplete => Answer::of(None, String::new(), String::new(), Rests::Counts),
+        Claim::QueueAtCloseJustOverLimit { category, frame_bytes } => {
+            let extent = summary.queue_at_close.get(&(index, *category)).copied();
+            let limit = plan.hub.queue.bytes;
+            let rows = rows(population, *category);
+            queue_at_close(plan, summary, extent, rows, (index, *category), (limit, *frame_bytes))
+        }
+        Claim::Steady { ratio, or_delta } => {
+            let delta_ns = or_delta.as_secs_f64() * 1e9;
+            steady(summary, index, *ratio, delta_ns)
+        }
+    }
+}
+
+/// Durations as signed nanoseconds that cannot overflow.
+trait FromDuration {
+    fn from_duration(duration: std::time::Duration) -> Self;
+}
+
+impl FromDuration for i128 {
+    fn from_duration(duration: std::time::Duration) -> Self {
+        Self::try_from(duration.as_nanos()).unwrap_or(Self::MAX)
+    }
+}
+
+/// Rows of a category of a population.
+fn rows(population: &PopulationSummary, category: CloseCategory) -> u64 {
+    population.categories.get(&category).copied().unwrap_or(0)
+}
+
+fn closes(
+    summary: &Summary,
+    population: &PopulationSummary,
+    wanted: &[(CloseCategory, Quantity)],
+) -> Answer {
+    let mut demands: Vec<String> = wanted
+        .iter()
+        .map(|(category, quantity)| format!("{category} {}", words::quantity(*quantity)))
+        .collect();
+    demands.push(if wanted.is_empty() { "nothing" } else { "nothing else" }.to_owned());
+    let expected = demands.join(", ");
+    if !is_hub_observed(summary) {
+        return Answer::of(None, expected, NOT_OBSERVED.to_owned(), Rests::Counts);
+    }
+    let is_wanted = |category| {
+        wanted.iter().any(|(listed, quantity)| *listed == category && quantity.at_most > 0)
+    };
+    let others = population.categories.iter().map(|(category, count)| (*category, *count)).filter(
+        |(category, count)| *count > 0 && !wanted.iter().any(|(listed, _)| listed == category),
+    );
+    let listed = wanted.iter().map(|(category, _)| (*category, rows(population, *category)));
+    let actual = words::categories(listed.chain(others));
+    let strays = |category: &CloseCategory, count: &u64| *count > 0 && !is_wanted(*category);
+    let holds =
+        wanted.iter().all(|(category, quantity)| quantity.holds(rows(population, *category)))
+            && !population.categories.iter().any(|(category, count)| strays(category, count));
+    // A stray Normal proves nothing: a starved generator comes late, and its clients then leave in
+    // order before they were dropped.
+    let is_wrong = population
+        .categories
+        .iter()
+        .any(|(category, count)| strays(category, count) && category.is_drop());
+    let rests = if is_wrong { Rests::WrongCategory } else { Rests::Counts };
+    Answer::of(Some(holds), expected, actual, rests)
+}
+
+/// Whether no row of a category is demanded of a population, so that a claim about such rows may
+/// have nothing to look at.
+fn may_be_absent(plan: &Plan, index: PopulationIndex, category: CloseCategory) -> bool {
+    plan.expectations.iter().filter(|expectation| expectation.population == index).any(
+        |expectation| match &expectation.claim {
+            Claim::Closes(wanted) => !wanted
+                .iter()
+                .any(|(listed, quantity)| *listed == category && quantity.at_least > 0),
+            _ => false,
+        },
+    )
+}
+
+/// What is said of a claim about rows of a category when there is none, or not enough is known.
+fn gap(
+    plan: &Plan,
+    summary: &Summary,
+    extent: Option<Extent>,
+    rows: u64,
+    (index, category): (PopulationIndex, CloseCategory),
+    expected: &str,
+) -> Option<Answer> {
+    let answer = |holds, actual| Some(Answer::of(holds, expected.to_owned(), actual, Rests::Times));
+    if !is_hub_observed(summary) {
+        return answer(None, NOT_OBSERVED.to_owned());
+    }
+    let known = extent.map_or(0, |extent| extent.count);
+    if rows == 0 && known == 0 {
+        let holds = may_be_absent(plan, index, category);
+        return answer(Some(holds), format!("no {category} occurred"));
+    }
+    if known == 0 {
+        return answer(None, format!("known of none of {} {category}", words::count(rows)));
+    }
+    None
+}
+
+fn close_within(
+    plan: &Plan,
+    summary: &Summary,
+    extent: Option<Extent>,
+    rows: u64,
+    (index, category, since): (PopulationIndex, CloseCategory, Since),
+    (from, to): (i128, i128),
+) -> Answer {
+    let after = match since {
+        Since::LastLife => "the last sign of life",
+        Since::Open => "the open",
+        Since::Behaviour => "the misbehaviour began",
+        Since::Fault => "the fault",
+    };
+    let time = |ns: i128| words::time(ns as f64);
+    let expected = match from {
+        0 => format!("every {category} at most {} after {after}", time(to)),
+        _ => {
+            format!("every {category} more than {}, at most {} after {after}", time(from), time(to))
+        }
+    };
+    if let Some(answer) = gap(plan, summary, extent, rows, (index, category), &expected) {
+        return answer;
+    }
+    let extent = extent.unwrap_or_default();
+    let (min, max) = (i128::from(extent.min), i128::from(extent.max));
+    let early = if from == 0 { min < 0 } else { min <= from };
+    let range = format!("{} to {}", time(min), time(max));
+    let short = extent.count < rows;
+    let holds = if early || max > to { Some(false) } else { (!short).then_some(true) };
+    let actual = match short {
+        true => {
+            format!("{range}, known of {} of {}", words::count(extent.count), words::count(rows))
+        }
+        false => format!("{range} ({})", words::count(extent.count)),
+    };
+    Answer::of(holds, expected, actual, Rests::Times)
+}
+
+fn queue_at_close(
+    plan: &Plan,
+    summary: &Summary,
+    extent: Option<Extent>,
+    rows: u64,
+    (index, category): (PopulationIndex, CloseCategory),
+    (limit, frame): (u64, u64),
+) -> Answer {
+    let most = limit.saturating_add(frame);
+    let expected = format!(
+        "queue at {category} above {} bytes, at most {}",
+        words::count(limit),
+        words::count(most)
+    );
+    // Bytes in a queue are counted, not timed.
+    let counted = |answer: Answer| Answer { rests: Rests::Counts, ..answer };
+    if let Some(answer) = gap(plan, summary, extent, rows, (index, category), &expected) {
+        return counted(answer);
+    }
+    let extent = extent.unwrap_or_default();
+    let holds =
+        i128::from(extent.min) > i128::from(limit) && i128::from(extent.max) <= i128::from(most);
+    let bytes = |value: i64| words::count(u64::try_from(value).unwrap_or(0));
+    let actual = format!("{} to {} bytes", bytes(extent.min), bytes(extent.max));
+    Answer::of(Some(holds), expected, actual, Rests::Counts)
+}
+
+fn counted(wanted: Quantity, count: u64, what: &str) -> Answer {
+    let expected = format!("{what} {}", words::quantity(wanted));
+    let actual = format!("{what} {}", words::count(count));
+    Answer::of(Some(wanted.holds(count)), expected, actual, Rests::Counts)
+}
+
+fn amplification(population: &PopulationSummary, at_most: f64) -> Answer {
+    let expected = format!("at most {} attempts per dropped client", words::digits(at_most));
+    if population.dropped == 0 {
+        let nobody = "no samples: no client was dropped".to_owned();
+        return Answer::of(Some(false), expected, nobody, Rests::Counts);
+    }
+    let ratio = population.recovery_attempts as f64 / population.dropped as f64;
+    let actual = format!(
+        "{} ({} attempts, {} clients)",
+        words::digits(ratio),
+        words::count(population.recovery_attempts),
+        words::count(population.dropped)
+    );
+    Answer::of(Some(ratio <= at_most), expected, actual, Rests::Counts)
+}
+
+fn delivery(population: &PopulationSummary) -> [(&'static str, Answer); 3] {
+    let tally = &population.delivery;
+    let of = |count: u64, what: &str| {
+        let actual = match tally.expected {
+            0 => format!("{what} {}; no samples: no message had to arrive", words::count(count)),
+            all => format!("{what} {} of {}", words::count(count), words::count(all)),
+        };
+        let holds = count == 0 && tally.expected > 0;
+        Answer::of(Some(holds), format!("{what} = 0"), actual, Rests::Counts)
+    };
+    // Without a message to lose, the check of loss alone says so.
+    let spare = |count: u64, what: &str| {
+        let actual = format!("{what} {} of {}", words::count(count), words::count(tally.received));
+        Answer::of(Some(count == 0), format!("{what} = 0"), actual, Rests::Counts)
+    };
+    [
+        ("lost", of(tally.lost, "lost")),
+        ("duplicated", spare(tally.duplicated, "duplicated")),
+        ("out_of_order", spare(tally.out_of_order, "out of order")),
+    ]
+}
+
+fn steady(summary: &Summary, index: PopulationIndex, ratio: f64, delta_ns: f64) -> Answer {
+    let expected = format!(
+        "message p99 after at most {} x before, or at most {} more",
+        words::digits(ratio),
+        words::time(delta_ns)
+    );
+    let p99 = |stage| {
+        let of_it =
+            |key: &crate::measure::LatencyKey| key.population == Some(index) && key.stage == stage;
+        let response = summary.latency.sum(LatencyKind::Message, of_it)?.response;
+        (!response.is_empty()).then(|| response.value_at_quantile(0.99) as f64 * 1e3)
+    };
+    let (before, after) = (p99(Stage::Before), p99(Stage::After));
+    let text = |p99: Option<f64>| p99.map_or_else(|| "no samples".to_owned(), words::time);
+    let actual = format!("before {}, after {}", text(before), text(after));
+    let holds = match (before, after) {
+        (Some(before), Some(after)) => after <= before * ratio || after - before <= delta_ns,
+        _ => false,
+    };
+    Answer::of(Some(holds), expected, actual, Rests::Times)
+}
+
+/// Whether rows of this category are expected of this population: what its `closes` lists; without
+/// one, a close in order, what the faults aimed at it cause, and what its behaviour leads to.
+#[must_use]
+pub fn is_expected(plan: &Plan, population: PopulationIndex, category: CloseCategory) -> bool {
+    let mut listed = plan
+        .expectations
+        .iter()
+        .filter(|expectation| expectation.population == population)
+        .filter_map(|expectation| match &expectation.claim {
+            Claim::Closes(wanted) => Some(wanted),
+            _ => None,
+        })
+        .peekable();
+    if listed.peek().is_some() {
+        return listed.flatten().any(|(of, quantity)| *of == category && quantity.at_most > 0);
+    }
+    category == CloseCategory::Normal
+        || predict::addressed(plan, population).contains(&category)
+        || match predict::fates(plan).get(usize::from(population)) {
+            Some(Fate::Dropped { category: predicted, .. }) => *predicted == category,
+            Some(Fate::Ambiguous { first, second }) => *first == category || *second == category,
+            Some(Fate::Leaves | Fate::Vanishes) | None => false,
+        }
+}
