@@ -1,9 +1,37 @@
 //! The file format: parse with positions, defaults, unknown-key errors with a suggestion, and
 //! normalise into an immutable [`Plan`].
+//!
+//! # The way of a file
+//!
+//! text → `document` (TOML as a tree that knows its places; `--set` and `${env:NAME}` applied) →
+//! `de` (typed through serde, every error kept) → `file` (the grammar, as types) → `build` (defaults,
+//! names, `-n`, contradictions) → [`Plan`]. Whatever is wrong becomes a `problem` with its place;
+//! reading goes on, and all of them are shown together.
+//!
+//! # Order of precedence
+//!
+//! `--seed`, `--profile` and `-n` change the file's own values, `--set` any of them; what the file
+//! leaves out has its default ([`schema`] tells them).
 
+mod build;
+mod builtin;
+mod de;
+mod document;
+mod file;
 pub mod plan;
+mod problem;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod units;
 
+pub use builtin::{Builtin, NoSuchScenario, builtins, resolve, template};
 pub use plan::Plan;
+pub use schema::schema;
+
+use crate::protocol::HubSettings;
+use document::{Node, Setting};
+use problem::{Place, Problem, Problems, Text, Texts};
 
 /// A scenario's text and where it came from.
 #[derive(Clone, Debug)]
@@ -44,31 +72,81 @@ pub struct ScenarioErrors {
 
 /// Parses, overrides, validates and normalises. `environment` looks up `${env:NAME}`.
 pub fn load(
-    _source: &Source,
-    _overrides: &Overrides,
-    _environment: &dyn Fn(&str) -> Option<String>,
+    source: &Source,
+    overrides: &Overrides,
+    environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Plan, ScenarioErrors> {
-    unimplemented!()
+    let problems = Problems::default();
+    let (texts, arguments) = arguments(source, overrides);
+    let plan = document::parse(&source.text, &problems).and_then(|mut root| {
+        apply_sets(&mut root, overrides, &problems);
+        document::fill_in(&mut root, environment, &problems);
+        let file = de::read(&root, &problems)?;
+        build::plan(&source.name, &file, overrides, &arguments, &problems)
+    });
+    finish(plan, problems, &texts)
 }
 
 /// Parses the text of a hub configuration file: the keys of a scenario's `[hub]`.
-pub fn load_hub(_source: &Source) -> Result<crate::protocol::HubSettings, ScenarioErrors> {
-    unimplemented!()
+pub fn load_hub(source: &Source) -> Result<HubSettings, ScenarioErrors> {
+    let problems = Problems::default();
+    let texts = Texts { origin: &source.origin, file: &source.text, arguments: Vec::new() };
+    let settings = document::parse(&source.text, &problems)
+        .and_then(|root: Node| de::read(&root, &problems))
+        .map(|file| build::settings_alone(&file, &problems));
+    finish(settings, problems, &texts)
 }
 
-/// A scenario embedded in the binary.
-#[derive(Clone, Copy, Debug)]
-pub struct Builtin {
-    /// Folder under `scenarios/`, `drops`.
-    pub folder: &'static str,
-    /// File stem.
-    pub name: &'static str,
-    /// Text.
-    pub text: &'static str,
+fn finish<T>(made: Option<T>, problems: Problems, texts: &Texts<'_>) -> Result<T, ScenarioErrors> {
+    let mut problems = problems.into_sorted();
+    match made {
+        Some(made) if problems.is_empty() => Ok(made),
+        _ => {
+            if problems.is_empty() {
+                // Cannot happen: nothing is given up without a problem. Say so rather than panic.
+                problems.push(Problem::new(Place::file(0, 0), "the scenario could not be read"));
+            }
+            let count = problems.len();
+            Err(ScenarioErrors { rendered: texts.render(&problems), count })
+        }
+    }
 }
 
-/// Every built-in scenario, quickest first within its folder.
-#[must_use]
-pub fn builtins() -> &'static [Builtin] {
-    unimplemented!()
+const SET: &str = "--set ";
+const NUMBER: &str = "-n ";
+const PROFILE: &str = "--profile ";
+
+/// The arguments as texts that errors can point into: all `--set`, all `-n name=COUNT`, `-n COUNT`,
+/// `--profile`.
+fn arguments<'a>(source: &'a Source, overrides: &Overrides) -> (Texts<'a>, build::Arguments) {
+    let mut texts = Texts { origin: &source.origin, file: &source.text, arguments: Vec::new() };
+    let mut places = build::Arguments::default();
+    let mut add = |text: String, start: usize, end: usize| {
+        texts.arguments.push(text);
+        let text = Text::Argument(texts.arguments.len() - 1);
+        Place { text, start, end, hidden: false }
+    };
+    for (path, value) in &overrides.sets {
+        add(format!("{SET}{path}={value}"), SET.len(), SET.len() + path.len());
+    }
+    for (name, count) in &overrides.counts {
+        let end = NUMBER.len() + name.len();
+        places.counts.push(add(format!("{NUMBER}{name}={count}"), NUMBER.len(), end));
+    }
+    if let Some(total) = overrides.total {
+        let text = format!("{NUMBER}{total}");
+        let end = text.len();
+        places.total = Some(add(text, NUMBER.len(), end));
+    }
+    if let Some(profile) = &overrides.profile {
+        let end = PROFILE.len() + profile.len();
+        places.profile = Some(add(format!("{PROFILE}{profile}"), PROFILE.len(), end));
+    }
+    (texts, places)
+}
+
+fn apply_sets(root: &mut Node, overrides: &Overrides, problems: &Problems) {
+    for (argument, (path, value)) in overrides.sets.iter().enumerate() {
+        Setting { argument, path_at: SET.len(), path, value }.apply(root, problems);
+    }
 }

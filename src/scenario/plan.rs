@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::protocol::{CloseCategory, HubSettings, Subprotocol};
 
 /// Index of a population in [`Plan::populations`].
@@ -13,13 +15,14 @@ pub type PopulationIndex = u16;
 pub type GroupIndex = u16;
 
 /// What a run does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// Scenario name: its file stem.
     pub name: String,
     /// One line for people.
     pub title: String,
     /// Seed of every draw.
+    #[serde(skip)]
     pub seed: u64,
     /// The longest the running phase may take.
     pub duration: Duration,
@@ -49,6 +52,7 @@ pub struct Plan {
     /// Thresholds.
     pub thresholds: Vec<Threshold>,
     /// Hash of everything above but the seed, 16 hexadecimal digits.
+    #[serde(skip)]
     pub hash: String,
 }
 
@@ -74,7 +78,7 @@ impl Plan {
 }
 
 /// What a scenario needs of its target beyond the service's own surface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Requires {
     /// The control API: faults of the hub, settings, the hub's side of the ledger.
     pub control: bool,
@@ -83,7 +87,7 @@ pub struct Requires {
 }
 
 /// Whether `-n` changes a population's size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Scaling {
     /// It takes its share.
     Proportional,
@@ -92,7 +96,7 @@ pub enum Scaling {
 }
 
 /// Virtual clients that share behaviour, payload and arrival.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Population {
     /// Name.
     pub name: String,
@@ -129,7 +133,7 @@ impl Population {
 }
 
 /// How clients arrive.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Arrival {
     /// By schedule, independent of what happens to them.
     Open {
@@ -148,7 +152,7 @@ pub enum Arrival {
 }
 
 /// An open arrival schedule. Rates are clients per second.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum ArrivalSchedule {
     /// All at once.
     Burst,
@@ -167,7 +171,7 @@ pub enum ArrivalSchedule {
 }
 
 /// A piece of a ramp: the rate changes linearly from `from` to `to`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RampStage {
     /// Clients per second at its start.
     pub from: f64,
@@ -178,7 +182,7 @@ pub struct RampStage {
 }
 
 /// User ids of a population.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum UserPolicy {
     /// No user id.
     Anonymous,
@@ -189,7 +193,7 @@ pub enum UserPolicy {
 }
 
 /// Where access tokens come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum TokenPolicy {
     /// Minted per client and attempt, valid this long.
     Minted {
@@ -204,7 +208,7 @@ pub enum TokenPolicy {
 }
 
 /// A behaviour with its window: from `from` until `until` (the end of the run when `None`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TimedBehaviour {
     /// What.
     pub behaviour: Behaviour,
@@ -215,7 +219,7 @@ pub struct TimedBehaviour {
 }
 
 /// What a client does or fails to do; one file each in `client`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Behaviour {
     /// Reads everything, never answers a websocket ping.
     SuppressPong,
@@ -254,7 +258,7 @@ pub enum Behaviour {
 }
 
 /// How a client vanishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Vanish {
     /// The operating system tears the connection down: RST.
     Reset,
@@ -273,7 +277,7 @@ impl Behaviour {
 }
 
 /// What happens after an unwanted end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reconnect {
     /// The delays.
     pub policy: ReconnectPolicy,
@@ -291,7 +295,7 @@ pub struct Reconnect {
 /// once, and `first = "after-delay"` is [`Self::AfterDelay`]. So `every = "1s"` alone is what the JS
 /// SDK does (at once, then every second), and `every = "4s"`, `first = "after-delay"`,
 /// `attempts = 1` is exactly one attempt, four seconds after the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum FirstAttempt {
     /// Uniformly within this window; zero is at once. Attempt `n` then waits the policy's delay
     /// number `n`.
@@ -303,7 +307,7 @@ pub enum FirstAttempt {
 
 /// Delays before the attempts of one recovery, numbered from 1; [`Reconnect::first`] says what
 /// comes before attempt 0. Each counts from the end of the attempt before.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum ReconnectPolicy {
     /// No attempt at all.
     None,
@@ -324,7 +328,7 @@ pub enum ReconnectPolicy {
 }
 
 /// Jitter of an exponential delay `d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Jitter {
     /// `d`.
     None,
@@ -335,7 +339,7 @@ pub enum Jitter {
 }
 
 /// Which ends a reconnect policy answers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ReconnectAfter {
     /// The end of a connection that had been open; a refused first attempt is final, as in the SDKs.
     Drop,
@@ -344,7 +348,7 @@ pub enum ReconnectAfter {
 }
 
 /// Load on the hub.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Traffic {
     /// Name.
     pub name: String,
@@ -372,7 +376,7 @@ pub struct Traffic {
 }
 
 /// Who sends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Senders {
     /// Clients `first..first + count` of a population, over their websocket.
     Clients {
@@ -399,7 +403,7 @@ impl Senders {
 }
 
 /// A fault and its instant.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultAt {
     /// When.
     pub at: Duration,
@@ -408,7 +412,7 @@ pub struct FaultAt {
 }
 
 /// A fault, or an action of the application server or of the clients' users, on the timeline.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Fault {
     /// The hub reloads (control API).
     Reload {
@@ -467,7 +471,7 @@ pub enum Fault {
 }
 
 /// What must be true of one population.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Expectation {
     /// Which.
     pub population: PopulationIndex,
@@ -478,7 +482,7 @@ pub struct Expectation {
 }
 
 /// One claim.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Claim {
     /// Rows of exactly these categories; a category that is not listed does not occur.
     Closes(Vec<(CloseCategory, Quantity)>),
@@ -523,7 +527,7 @@ pub enum Claim {
 }
 
 /// How many, relative to the clients of the population so that it scales.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Quantity {
     /// At least.
     pub at_least: u64,
@@ -546,7 +550,7 @@ impl Quantity {
 }
 
 /// A threshold in k6's grammar, parsed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Threshold {
     /// Metric with its selectors, as written: `message{population:healthy}`.
     pub metric: Metric,
@@ -561,7 +565,7 @@ pub struct Threshold {
 }
 
 /// What a threshold looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Metric {
     /// Latency from the planned instant.
     Response(crate::measure::LatencyKind),
@@ -586,7 +590,7 @@ pub enum Metric {
 }
 
 /// `p(99)<200ms`, `rate<0.01`, `count==0`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Condition {
     /// Which number of the metric.
     pub statistic: Statistic,
@@ -597,7 +601,7 @@ pub struct Condition {
 }
 
 /// A number of a metric.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Statistic {
     /// Percentile, 0 to 100.
     Percentile(f64),
@@ -618,7 +622,7 @@ pub enum Statistic {
 }
 
 /// Comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are the operators")]
 pub enum Operator {
     Less,

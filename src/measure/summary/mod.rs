@@ -81,7 +81,7 @@ pub struct LiveCounts {
 }
 
 /// An instant of a row that a window may count from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub enum Since {
     /// The last sign of life (hub's clock).
     LastLife,

@@ -1,0 +1,487 @@
+//! `[expect]`: what must be true of each population at the end.
+
+use super::super::de::Named;
+use super::super::file::{
+    BystandersFile, CloseWithinFile, DeliveryFile, ExpectFile, PopulationExpectFile,
+    QueueAtCloseFile, SinceFile,
+};
+use super::super::plan::{Claim, Expectation, Population, Quantity, Senders};
+use super::super::problem::{Place, Problem, list, suggestion};
+use super::super::units::{Amount, Bound, Factor, Lasting};
+use super::possible::{Situation, reconnects};
+use super::roster::Member;
+use super::{At, Context};
+use crate::measure::summary::Since;
+use crate::protocol::subprotocol::{MessageFrom, Payload, ServerFrame};
+use crate::protocol::{CloseCategory, Subprotocol};
+
+/// Everything that is expected, in file order, bystanders last.
+pub(super) fn all(
+    context: &Context<'_>,
+    file: &ExpectFile,
+    situation: &Situation<'_>,
+) -> Vec<Expectation> {
+    let mut all = Vec::new();
+    let mut with_closes = Vec::new();
+    for (name, at) in &file.populations {
+        let Some(index) = context.roster.find(name, context.problems) else { continue };
+        let (Some(expected), Some(Some(population))) = (at.get(), situation.populations.get(index))
+        else {
+            continue;
+        };
+        let Ok(index16) = u16::try_from(index) else { continue };
+        if expected.closes.is_some() {
+            with_closes.push(index16);
+        }
+        let one = One {
+            context,
+            situation,
+            member: &context.roster.0[index],
+            population,
+            index: index16,
+            out: &mut all,
+        };
+        one.read(expected);
+    }
+    if file
+        .bystanders
+        .as_ref()
+        .is_some_and(|at| matches!(at.get(), Some(BystandersFile::Untouched)))
+    {
+        all.extend(bystanders(situation, &with_closes));
+    }
+    all
+}
+
+/// Well-behaved, not addressed by a fault, and without `closes` of their own: all leave in order.
+fn bystanders(situation: &Situation<'_>, with_closes: &[u16]) -> Vec<Expectation> {
+    let numbered = (0_u16..).zip(situation.populations);
+    let bystanders = numbered.filter_map(|(index, population)| {
+        let population = population.as_ref()?;
+        let is_bystander = population.is_well_behaved()
+            && !situation.is_addressed(index, population)
+            && !with_closes.contains(&index);
+        is_bystander.then(|| Expectation {
+            population: index,
+            claim: Claim::Closes(vec![(
+                CloseCategory::Normal,
+                Quantity::exactly(u64::from(population.count)),
+            )]),
+            path: "expect.bystanders".to_owned(),
+        })
+    });
+    bystanders.collect()
+}
+
+/// Reads what is expected of one population.
+struct One<'a> {
+    context: &'a Context<'a>,
+    situation: &'a Situation<'a>,
+    member: &'a Member,
+    population: &'a Population,
+    index: u16,
+    out: &'a mut Vec<Expectation>,
+}
+
+impl One<'_> {
+    fn claim(&mut self, claim: Claim, path: &str) {
+        let path = path.to_owned();
+        self.out.push(Expectation { population: self.index, claim, path });
+    }
+
+    fn read(mut self, file: &PopulationExpectFile) {
+        let closes = file.closes.as_ref().map(|at| (at, self.closes(at)));
+        if let Some((at, Some(closes))) = &closes {
+            self.claim(Claim::Closes(closes.clone()), &at.path);
+        }
+        let closes = closes.and_then(|(_, closes)| closes);
+        if let Some(at) = &file.close_within {
+            self.close_within(at, closes.as_deref());
+        }
+        if let Some(at) = &file.opens
+            && let Some(opens) = self.opens(at)
+        {
+            self.claim(Claim::Opens(opens), &at.path);
+        }
+        if let Some(at) = &file.recovered
+            && let Some(recovered) = self.recovered(at)
+        {
+            self.claim(Claim::Recovered(recovered), &at.path);
+        }
+        if let Some(at) = &file.amplification {
+            self.amplification(at);
+        }
+        if let Some(at) = &file.delivery
+            && matches!(at.get(), Some(DeliveryFile::Complete))
+            && self.needs_traffic(at.place, "there is nothing to be delivered")
+        {
+            self.claim(Claim::DeliveryComplete, &at.path);
+        }
+        if let Some(at) = &file.queue_at_close {
+            self.queue_at_close(at, closes.as_deref());
+        }
+        if let Some(at) = &file.steady {
+            self.steady(at);
+        }
+    }
+
+    /// A quantity in connections, from the share or count that the file says.
+    fn quantity(&self, amount: Amount, place: Place) -> Option<Quantity> {
+        let is_absolute =
+            |bound: Option<Bound>| matches!(bound, Some(Bound::Count(count)) if count > 0);
+        if self.member.is_rescaled()
+            && (is_absolute(amount.at_least) || is_absolute(amount.at_most))
+        {
+            let written = self.member.written.unwrap_or_default();
+            self.context.push(
+                Problem::new(
+                    place,
+                    format!(
+                        "`{}` has {} clients now instead of {written}, but this counts clients",
+                        self.member.name, self.member.count
+                    ),
+                )
+                .label("expected a share, which scales: \"all\", \"15%\", \">=90%\"")
+                .also(self.member.count_place, "the count that -n changed")
+                .help("or let the count be the point, and -n leave it alone: scaling = \"fixed\""),
+            );
+            return None;
+        }
+        let clients = self.member.count;
+        let exact = amount.at_least == amount.at_most;
+        let quantity = Quantity {
+            at_least: amount.at_least.map_or(0, |bound| lower(bound, clients, exact)),
+            at_most: amount.at_most.map_or(u64::MAX, |bound| upper(bound, clients, exact)),
+        };
+        if quantity.at_least > quantity.at_most {
+            self.context.push(
+                Problem::new(place, "no number is in this range")
+                    .label(format!("at least {}, at most {}", quantity.at_least, quantity.at_most)),
+            );
+            return None;
+        }
+        Some(quantity)
+    }
+
+    fn closes(&self, at: &At<Named<Amount>>) -> Option<Vec<(CloseCategory, Quantity)>> {
+        let mut closes = Vec::new();
+        for (name, amount) in &at.get()?.0 {
+            let category = self.category(name);
+            let quantity = amount.get().and_then(|&written| self.quantity(written, amount.place));
+            let (Some(category), Some(quantity)) = (category, quantity) else { continue };
+            let why_not = self.situation.why_not(category, self.index, self.population);
+            if let Some(why) = why_not.filter(|_| quantity.at_least > 0) {
+                self.context.push(
+                    Problem::new(
+                        name.place,
+                        format!("`{}` cannot end with {category}", self.member.name),
+                    )
+                    .label(why),
+                );
+            }
+            closes.push((category, quantity));
+        }
+        self.check_sum(at, &closes);
+        Some(closes)
+    }
+
+    fn category(&self, at: &At<String>) -> Option<CloseCategory> {
+        let name = at.get()?;
+        let found = CloseCategory::ALL.into_iter().find(|category| category.name() == name);
+        if found.is_none() {
+            let names = CloseCategory::ALL.map(CloseCategory::name);
+            self.context.push(
+                Problem::new(at.place, format!("there is no close category `{name}`"))
+                    .label("expected the service's own word")
+                    .maybe_help(suggestion(name, names)),
+            );
+        }
+        found
+    }
+
+    /// Without reconnecting, every client has exactly one connection, or one refusal.
+    fn check_sum(&self, at: &At<Named<Amount>>, closes: &[(CloseCategory, Quantity)]) {
+        if reconnects(self.population)
+            || at.get().is_some_and(|named| named.0.len() != closes.len())
+        {
+            return;
+        }
+        let clients = u64::from(self.member.count);
+        let least: u64 = closes.iter().map(|(_, quantity)| quantity.at_least).sum();
+        let most = closes.iter().fold(0_u64, |sum, (_, q)| sum.saturating_add(q.at_most));
+        let (title, help) = if least > clients {
+            (
+                format!("{least} ends are expected of {clients} clients that do not reconnect"),
+                "each of them has one end; lower the numbers, or let them reconnect",
+            )
+        } else if most < clients {
+            (
+                format!("{most} ends are expected of {clients} clients: the others are left out"),
+                "the list is whole: what is not in it does not occur; add Normal, say",
+            )
+        } else {
+            return;
+        };
+        self.context.push(
+            Problem::new(at.place, title)
+                .label(format!("expected categories for {clients} in all"))
+                .also(self.member.count_place, "the clients")
+                .help(help),
+        );
+    }
+
+    /// The category that a claim about drops is about.
+    fn drop_category(
+        &self,
+        place: Place,
+        closes: Option<&[(CloseCategory, Quantity)]>,
+    ) -> Option<CloseCategory> {
+        let drops: Vec<CloseCategory> = closes?
+            .iter()
+            .filter(|(category, quantity)| category.is_drop() && quantity.at_most > 0)
+            .map(|(category, _)| *category)
+            .collect();
+        match drops.as_slice() {
+            [only] => Some(*only),
+            [] => {
+                self.context.push(
+                    Problem::new(place, "it is not clear which drops this window is of")
+                        .label("expected `category`, as `closes` lists no drop"),
+                );
+                None
+            }
+            several => {
+                let names = list(several.iter().map(|category| category.name()));
+                self.context.push(
+                    Problem::new(place, "it is not clear which drops this window is of")
+                        .label(format!("expected `category`, as `closes` lists {names}")),
+                );
+                None
+            }
+        }
+    }
+
+    fn close_within(
+        &mut self,
+        at: &At<CloseWithinFile>,
+        closes: Option<&[(CloseCategory, Quantity)]>,
+    ) {
+        let Some(file) = at.get() else { return };
+        let category = match &file.category {
+            Some(category) => category.get().copied(),
+            None => self.drop_category(at.place, closes.or(Some(&[]))),
+        };
+        let since = file.after.get().map(|since| self.since(*since, file.after.place));
+        let (Some(&Lasting(from)), Some(&Lasting(to))) = (file.from.get(), file.to.get()) else {
+            return;
+        };
+        if to <= from {
+            self.context.push(
+                Problem::new(file.to.place, "the window ends before it starts")
+                    .label(format!("expected more than {from:?}"))
+                    .also(file.from.place, "its start"),
+            );
+        }
+        if let (Some(category), Some(since)) = (category, since) {
+            self.claim(Claim::CloseWithin { category, since, from, to }, &at.path);
+        }
+    }
+
+    fn since(&self, since: SinceFile, place: Place) -> Since {
+        let impossible = match since {
+            SinceFile::Behaviour if self.population.is_well_behaved() => {
+                Some("these clients do nothing wrong")
+            }
+            SinceFile::Fault if self.situation.faults.is_empty() => Some("there are no faults"),
+            _ => None,
+        };
+        if let Some(why) = impossible {
+            self.context.push(
+                Problem::new(place, "there is nothing to count from")
+                    .label(why)
+                    .help("count from `open` or `last_life`"),
+            );
+        }
+        match since {
+            SinceFile::LastLife => Since::LastLife,
+            SinceFile::Open => Since::Open,
+            SinceFile::Behaviour => Since::Behaviour,
+            SinceFile::Fault => Since::Fault,
+        }
+    }
+
+    fn opens(&self, at: &At<Amount>) -> Option<Quantity> {
+        let opens = self.quantity(*at.get()?, at.place)?;
+        let clients = u64::from(self.member.count);
+        if opens.at_least > clients && !reconnects(self.population) {
+            self.context.push(
+                Problem::new(
+                    at.place,
+                    format!("{} opens are expected of {clients} clients", opens.at_least),
+                )
+                .label("expected at most one each, as they do not reconnect")
+                .help("give the population a `reconnect` policy"),
+            );
+        }
+        Some(opens)
+    }
+
+    fn needs_reconnect(&self, place: Place) {
+        if !reconnects(self.population) {
+            self.context.push(
+                Problem::new(place, format!("`{}` does not reconnect", self.member.name))
+                    .label("expected nothing about recovery here")
+                    .help("give the population a `reconnect` policy"),
+            );
+        }
+    }
+
+    fn recovered(&self, at: &At<Amount>) -> Option<Quantity> {
+        let recovered = self.quantity(*at.get()?, at.place)?;
+        let clients = u64::from(self.member.count);
+        if recovered.at_least > clients {
+            self.context.push(
+                Problem::new(at.place, "more clients come back than there are")
+                    .label(format!("expected at most {clients}: clients are counted once")),
+            );
+        }
+        if recovered.at_least > 0 {
+            self.needs_reconnect(at.place);
+        }
+        Some(recovered)
+    }
+
+    fn amplification(&mut self, at: &At<Factor>) {
+        let Some(&Factor(at_most)) = at.get() else { return };
+        self.needs_reconnect(at.place);
+        if at_most < 1.0 {
+            self.context.push(
+                Problem::new(at.place, "nobody comes back with less than one attempt")
+                    .label("expected at least 1: attempts per dropped client"),
+            );
+        }
+        self.claim(Claim::Amplification { at_most }, &at.path);
+    }
+
+    fn needs_traffic(&self, place: Place, why: &str) -> bool {
+        let has_traffic = self.situation.has_traffic(self.population);
+        if !has_traffic {
+            self.context.push(
+                Problem::new(
+                    place,
+                    format!("no traffic goes to a group of `{}`", self.member.name),
+                )
+                .label(why)
+                .help("add it to the group that traffic goes `to`, or add traffic"),
+            );
+        }
+        has_traffic
+    }
+
+    fn queue_at_close(
+        &mut self,
+        at: &At<QueueAtCloseFile>,
+        closes: Option<&[(CloseCategory, Quantity)]>,
+    ) {
+        let Some(QueueAtCloseFile::JustOverLimit) = at.get() else { return };
+        let category = CloseCategory::SlowClient;
+        let listed = closes.is_none_or(|closes| {
+            closes.iter().any(|(listed, quantity)| *listed == category && quantity.at_most > 0)
+        });
+        if !listed {
+            self.context.push(
+                Problem::new(at.place, "only a SlowClient is over the queue's limit")
+                    .label("but `closes` does not list SlowClient"),
+            );
+        }
+        if self.needs_traffic(at.place, "so nothing fills their queues") {
+            let frame_bytes = self.largest_frame();
+            self.claim(Claim::QueueAtCloseJustOverLimit { category, frame_bytes }, &at.path);
+        }
+    }
+
+    /// Bytes of the largest message the population receives, as they stand on the wire.
+    fn largest_frame(&self) -> u64 {
+        let traffic = self.situation.traffic.iter();
+        let mine = traffic.filter(|traffic| self.population.groups.contains(&traffic.to));
+        let frame = |traffic: &super::super::plan::Traffic| {
+            let size = usize::try_from(traffic.size).unwrap_or(usize::MAX);
+            match self.population.protocol {
+                Subprotocol::Simple => size,
+                Subprotocol::Json => {
+                    let group = self.context.groups.get(usize::from(traffic.to));
+                    let from = MessageFrom::Group {
+                        group: group.cloned().unwrap_or_default(),
+                        from_user_id: self.longest_user(&traffic.from),
+                    };
+                    let payload = Payload::Text(".".repeat(size));
+                    ServerFrame::Message { from, payload }.print().len()
+                }
+            }
+        };
+        let payload = mine.map(frame).max().unwrap_or_default() as u64;
+        payload + websocket_header(payload)
+    }
+
+    /// The longest user id among the senders.
+    fn longest_user(&self, from: &Senders) -> Option<String> {
+        use super::super::plan::UserPolicy;
+        let &Senders::Clients { population, first, count } = from else { return None };
+        let population = self.situation.populations.get(usize::from(population))?.as_ref()?;
+        match &population.user {
+            UserPolicy::Anonymous => None,
+            UserPolicy::Shared(user) => Some(user.clone()),
+            UserPolicy::PerClient => Some(format!("{}-{}", population.name, first + count - 1)),
+        }
+    }
+
+    fn steady(&mut self, at: &At<super::super::file::SteadyFile>) {
+        let Some(file) = at.get() else { return };
+        self.needs_traffic(at.place, "so there is no message latency to compare");
+        if !self.situation.has_later_trouble() {
+            self.context.push(
+                Problem::new(at.place, "there is no before and after to compare")
+                    .label("expected a fault, or a behaviour that begins later than the start")
+                    .help("give a behaviour a `from`"),
+            );
+        }
+        let (Some(&Factor(ratio)), Some(&Lasting(or_delta))) =
+            (file.ratio.get(), file.or_delta.get())
+        else {
+            return;
+        };
+        self.claim(Claim::Steady { ratio, or_delta }, &at.path);
+    }
+}
+
+/// Bytes of an unmasked websocket frame header before so much payload (RFC 6455, 5.2).
+const fn websocket_header(payload: u64) -> u64 {
+    match payload {
+        0..=125 => 2,
+        126..=65_535 => 4,
+        _ => 10,
+    }
+}
+
+/// Clients that a share makes, before rounding, with the noise of decimal fractions taken off.
+fn part(share: f64, clients: u32) -> f64 {
+    (share * f64::from(clients) * 1e6).round() / 1e6
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0, and small")]
+fn lower(bound: Bound, clients: u32, exact: bool) -> u64 {
+    match bound {
+        Bound::Count(count) => count,
+        Bound::Share(share) if exact => part(share, clients).round() as u64,
+        Bound::Share(share) => part(share, clients).ceil() as u64,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0, and small")]
+fn upper(bound: Bound, clients: u32, exact: bool) -> u64 {
+    match bound {
+        Bound::Count(count) => count,
+        Bound::Share(share) if exact => part(share, clients).round() as u64,
+        Bound::Share(share) => part(share, clients).floor() as u64,
+    }
+}

@@ -1,0 +1,338 @@
+//! `[populations.NAME]`: arrival, user, reconnect, token. Behaviours are in `behaviour`.
+
+use std::time::Duration;
+
+use super::super::file::{
+    AfterFile, ArrivalFile, JitterFile, PopulationFile, ReconnectFile, ScalingFile, ScenarioFile,
+    TokenFile, UserFile,
+};
+use super::super::plan::{
+    Arrival, ArrivalSchedule, FirstAttempt, Jitter, Population, RampStage, Reconnect,
+    ReconnectAfter, ReconnectPolicy, Scaling, TokenPolicy, UserPolicy,
+};
+use super::super::problem::{Place, Problem, list};
+use super::super::units::{Count, First, Lasting, Rate, Size};
+use super::behaviour;
+use super::roster::Member;
+use super::{At, Context};
+use crate::protocol::Subprotocol;
+
+const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
+
+/// Longest group name, in characters: the service's limit.
+const GROUP_NAME_MAX: usize = 1_024;
+
+/// All groups, in the order in which populations name them.
+pub(super) fn groups(context: &Context<'_>, file: &ScenarioFile) -> Vec<String> {
+    let mut groups: Vec<String> = Vec::new();
+    let populations = file.populations.get().into_iter().flat_map(|populations| &populations.0);
+    for group in populations.filter_map(|(_, population)| population.get()).flat_map(|p| &p.groups)
+    {
+        let Some(name) = group.get() else { continue };
+        if name.is_empty() || name.chars().count() > GROUP_NAME_MAX {
+            context.push(
+                Problem::new(
+                    group.place,
+                    format!("{} is not a group name", group.place.show(name)),
+                )
+                .label(format!("expected 1 to {GROUP_NAME_MAX} characters")),
+            );
+        }
+        if !groups.contains(name) {
+            groups.push(name.clone());
+        }
+    }
+    groups
+}
+
+/// Every population, in file order; `None` where its table could not be read.
+pub(super) fn all(context: &Context<'_>, file: &ScenarioFile) -> Vec<Option<Population>> {
+    let Some(populations) = file.populations.get() else { return Vec::new() };
+    let members = &context.roster.0;
+    let one = |((_, file), member): (&(_, At<PopulationFile>), &Member)| {
+        file.get().map(|population| one(context, population, file.place, member))
+    };
+    populations.0.iter().zip(members).map(one).collect()
+}
+
+fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Member) -> Population {
+    let protocol = file.protocol.as_ref().map_or(Subprotocol::Json, |at| at.or(Subprotocol::Json));
+    let population = Population {
+        name: member.name.clone(),
+        count: member.count,
+        scaling: match file.scaling.as_ref().and_then(At::get) {
+            Some(ScalingFile::Fixed) => Scaling::Fixed,
+            Some(ScalingFile::Proportional) | None => Scaling::Proportional,
+        },
+        arrival: arrival(context, &file.arrival, member),
+        protocol,
+        groups: file.groups.iter().filter_map(|group| context.group(group)).collect(),
+        user: user(context, file.user.as_ref()),
+        behaviours: behaviour::all(context, file.behaviour.as_ref(), protocol),
+        receive_buffer: file.receive_buffer.as_ref().and_then(|at| {
+            let &Size(bytes) = at.get()?;
+            context.buffer(bytes, at.place, &at.path)
+        }),
+        reconnect: reconnect(context, file.reconnect.as_ref()),
+        lifetime: file.lifetime.as_ref().and_then(|at| context.positive(at)),
+        token: token(context, file.token.as_ref()),
+    };
+    check_groups(context, file);
+    check_all_arrive(context, &file.arrival, &population, place);
+    behaviour::check_after_vanishing(context, file.behaviour.as_ref(), &population);
+    population
+}
+
+fn check_groups(context: &Context<'_>, file: &PopulationFile) {
+    for (index, group) in file.groups.iter().enumerate() {
+        let earlier = file.groups[..index].iter().find(|other| other.value == group.value);
+        if let (Some(name), Some(earlier)) = (group.get(), earlier) {
+            context.push(
+                Problem::new(group.place, format!("group {} twice", group.place.show(name)))
+                    .label("expected each group once")
+                    .also(earlier.place, "first here"),
+            );
+        }
+    }
+}
+
+/// The forms of a table of which exactly one must stand there; reports none and several.
+pub(super) fn exactly_one<'k>(
+    context: &Context<'_>,
+    place: Place,
+    path: &str,
+    forms: &[(&'k str, Option<Place>)],
+) -> Option<&'k str> {
+    let mut there = forms.iter().filter_map(|(name, place)| place.map(|place| (*name, place)));
+    let names = list(forms.iter().map(|(name, _)| *name));
+    let Some(first) = there.next() else {
+        context.push(
+            Problem::new(place, format!("`{path}` does not say which kind"))
+                .label(format!("expected exactly one of {names}")),
+        );
+        return None;
+    };
+    if let Some(second) = there.next() {
+        context.push(
+            Problem::new(second.1, format!("`{path}` says both `{}` and `{}`", first.0, second.0))
+                .label(format!("expected exactly one of {names}"))
+                .also(first.1, "and this"),
+        );
+        return None;
+    }
+    Some(first.0)
+}
+
+fn arrival(context: &Context<'_>, at: &At<ArrivalFile>, member: &Member) -> Arrival {
+    let burst = Arrival::Open { start: Duration::ZERO, schedule: ArrivalSchedule::Burst };
+    let Some(file) = at.get() else { return burst };
+    let start = context.start(file.start.as_ref());
+    let forms = [
+        ("rate", file.rate.as_ref().map(|at| at.place)),
+        ("ramp", file.ramp.as_ref().map(|at| at.place)),
+        ("stages", file.stages.as_ref().map(|at| at.place)),
+        ("burst", file.burst.as_ref().map(|at| at.place)),
+        ("poisson", file.poisson.as_ref().map(|at| at.place)),
+        ("closed", file.closed.as_ref().map(|at| at.place)),
+    ];
+    if exactly_one(context, at.place, &at.path, &forms).is_none() {
+        return burst;
+    }
+    if let Some(closed) = &file.closed {
+        return Arrival::Closed { start, slots: slots(context, closed, member) };
+    }
+    // `-n` changes how many come, not how long that takes.
+    let factor = member.factor();
+    let rate = |at: &At<Rate>| {
+        let &Rate(rate) = at.get()?;
+        Some(context.positive_rate(rate, at.place, &at.path)? * factor)
+    };
+    let any_rate = |at: &At<Rate>| at.or(Rate(0.0)).0 * factor;
+    let schedule = if let Some(at) = &file.rate {
+        rate(at).map(|rate| ArrivalSchedule::Constant { rate })
+    } else if let Some(at) = &file.poisson {
+        rate(at).map(|rate| ArrivalSchedule::Poisson { rate })
+    } else if let Some(ramp) = file.ramp.as_ref().and_then(At::get) {
+        let lasting = context.positive(&ramp.over).unwrap_or(Duration::from_secs(1));
+        let (from, to) = (any_rate(&ramp.from), any_rate(&ramp.to));
+        Some(ArrivalSchedule::Stages(vec![RampStage { from, to, lasting }]))
+    } else if let Some(at) = &file.stages {
+        let stages = at.get().map_or(&[][..], Vec::as_slice);
+        if at.get().is_some_and(Vec::is_empty) {
+            context.push(
+                Problem::new(at.place, format!("`{}` is empty", at.path))
+                    .label("expected at least one stage: { from = …, to = …, for = … }"),
+            );
+        }
+        let stage = |stage: &super::super::file::StageFile| RampStage {
+            from: any_rate(&stage.from),
+            to: any_rate(&stage.to),
+            lasting: context.positive(&stage.r#for).unwrap_or(Duration::from_secs(1)),
+        };
+        Some(ArrivalSchedule::Stages(stages.iter().filter_map(At::get).map(stage).collect()))
+    } else {
+        None
+    };
+    Arrival::Open { start, schedule: schedule.unwrap_or(ArrivalSchedule::Burst) }
+}
+
+fn slots(
+    context: &Context<'_>,
+    closed: &At<super::super::file::ClosedFile>,
+    member: &Member,
+) -> u32 {
+    let Some(file) = closed.get() else { return 1 };
+    let Count(slots) = file.slots.or(Count(1));
+    let written = member.written.unwrap_or(u32::MAX);
+    if slots == 0 || slots > written {
+        context.push(
+            Problem::new(file.slots.place, format!("{slots} slots for {written} clients"))
+                .label("expected at least 1, and no more than the population's count")
+                .also(member.count_place, "the count"),
+        );
+    }
+    let scaled = (f64::from(slots) * member.factor()).round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    let scaled = scaled.clamp(1.0, f64::from(u32::MAX)) as u32;
+    scaled
+}
+
+/// Checks that the schedule brings everybody in before the scenario ends.
+fn check_all_arrive(
+    context: &Context<'_>,
+    at: &At<ArrivalFile>,
+    population: &Population,
+    place: Place,
+) {
+    let (Arrival::Open { start, schedule }, Some(duration)) =
+        (&population.arrival, context.duration)
+    else {
+        return;
+    };
+    // A random schedule is judged by its mean.
+    let even = match schedule {
+        ArrivalSchedule::Poisson { rate } => ArrivalSchedule::Constant { rate: *rate },
+        other => other.clone(),
+    };
+    let draws = crate::pace::stream(0, "", 0, crate::pace::Purpose::Arrival);
+    let arrived = crate::pace::arrivals(&even, population.count, draws)
+        .take_while(|at| start.saturating_add(*at) < duration)
+        .count();
+    if u32::try_from(arrived) == Ok(population.count) {
+        return;
+    }
+    let place = if at.value.is_some() { at.place } else { place };
+    context.push(
+        Problem::new(
+            place,
+            format!(
+                "only {arrived} of the {} clients of `{}` arrive before the scenario ends",
+                population.count, population.name
+            ),
+        )
+        .label(format!("too slow for a duration of {duration:?}"))
+        .help("raise the rate, start earlier, lower the count, or make `duration` longer"),
+    );
+}
+
+fn user(context: &Context<'_>, at: Option<&At<UserFile>>) -> UserPolicy {
+    match at.and_then(At::get) {
+        Some(UserFile::Anonymous) => UserPolicy::Anonymous,
+        Some(UserFile::PerClient) | None => UserPolicy::PerClient,
+        Some(UserFile::Shared(user)) => {
+            let name = user.value.clone().unwrap_or_default();
+            if user.value.is_some() && name.is_empty() {
+                context.push(
+                    Problem::new(user.place, "a shared user needs a name")
+                        .label("expected at least one character")
+                        .help("clients without a user id: user = \"anonymous\""),
+                );
+            }
+            UserPolicy::Shared(name)
+        }
+    }
+}
+
+fn token(context: &Context<'_>, at: Option<&At<TokenFile>>) -> TokenPolicy {
+    let lifetime = |lifetime: &At<Lasting>| context.positive(lifetime).unwrap_or(TOKEN_LIFETIME);
+    match at.and_then(At::get) {
+        Some(TokenFile::Minted(file)) => TokenPolicy::Minted { lifetime: lifetime(&file.lifetime) },
+        Some(TokenFile::Once(file)) => TokenPolicy::Once { lifetime: lifetime(&file.lifetime) },
+        None => TokenPolicy::Minted { lifetime: TOKEN_LIFETIME },
+    }
+}
+
+fn reconnect(context: &Context<'_>, at: Option<&At<ReconnectFile>>) -> Reconnect {
+    let never = Reconnect {
+        policy: ReconnectPolicy::None,
+        after: ReconnectAfter::Drop,
+        first: FirstAttempt::Within(Duration::ZERO),
+        attempts: None,
+    };
+    let Some((at, file)) = at.and_then(|at| Some((at, at.get()?))) else { return never };
+    let forms = [
+        ("none", file.none.as_ref().map(|at| at.place)),
+        ("fixed", file.fixed.as_ref().map(|at| at.place)),
+        ("exponential", file.exponential.as_ref().map(|at| at.place)),
+    ];
+    let Some(form) = exactly_one(context, at.place, &at.path, &forms) else { return never };
+    if form == "none" {
+        let first = file.first.as_ref().map(|at| at.place);
+        let bound = first
+            .or(file.attempts.as_ref().map(|at| at.place))
+            .or(file.after.as_ref().map(|at| at.place));
+        if let Some(place) = bound {
+            context.push(
+                Problem::new(place, format!("`{}` bounds attempts, but there are none", at.path))
+                    .label("expected nothing beside `none`"),
+            );
+        }
+        return never;
+    }
+    let attempts = file.attempts.as_ref().and_then(|at| {
+        let &Count(attempts) = at.get()?;
+        if attempts == 0 {
+            context.push(
+                Problem::new(at.place, format!("`{}` cannot be 0", at.path))
+                    .label("expected at least 1")
+                    .help("for no attempt at all: reconnect = { none = {} }"),
+            );
+        }
+        Some(attempts)
+    });
+    Reconnect {
+        policy: policy(context, file).unwrap_or(ReconnectPolicy::None),
+        after: match file.after.as_ref().and_then(At::get) {
+            Some(AfterFile::Any) => ReconnectAfter::Any,
+            Some(AfterFile::Drop) | None => ReconnectAfter::Drop,
+        },
+        first: match file.first.as_ref().and_then(At::get) {
+            Some(First::AfterDelay) => FirstAttempt::AfterDelay,
+            Some(&First::Within(window)) => FirstAttempt::Within(window),
+            None => FirstAttempt::Within(Duration::ZERO),
+        },
+        attempts,
+    }
+}
+
+fn policy(context: &Context<'_>, file: &ReconnectFile) -> Option<ReconnectPolicy> {
+    if let Some(fixed) = &file.fixed {
+        return Some(ReconnectPolicy::Fixed { every: context.positive(&fixed.get()?.every)? });
+    }
+    let exponential = file.exponential.as_ref()?.get()?;
+    let base = context.positive(&exponential.base)?;
+    let cap = context.positive(&exponential.cap)?;
+    if cap < base {
+        context.push(
+            Problem::new(exponential.cap.place, "the largest delay is below the first")
+                .label(format!("expected at least {base:?}"))
+                .also(exponential.base.place, "the first delay"),
+        );
+    }
+    let jitter = match exponential.jitter.as_ref().and_then(At::get) {
+        Some(JitterFile::None) => Jitter::None,
+        Some(JitterFile::Equal) => Jitter::Equal,
+        Some(JitterFile::Full) | None => Jitter::Full,
+    };
+    Some(ReconnectPolicy::Exponential { base, cap, jitter })
+}

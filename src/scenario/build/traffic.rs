@@ -1,0 +1,207 @@
+//! `[traffic.NAME]`: who sends what to whom, and when.
+
+use super::super::file::{ScenarioFile, TrafficFile};
+use super::super::plan::{Population, Senders, Traffic};
+use super::super::problem::{Problem, suggestion};
+use super::super::units::{Count, Rate, Size};
+use super::roster::REST;
+use super::{At, Context};
+use crate::protocol::stamp::STAMP_BYTES;
+use crate::protocol::{HubSettings, Subprotocol};
+
+/// Every traffic that could be read, and how many streams they have.
+pub(super) fn all(
+    context: &Context<'_>,
+    file: &ScenarioFile,
+    populations: &[Option<Population>],
+    hub: &HubSettings,
+) -> (Vec<Traffic>, u32) {
+    let mut all: Vec<Traffic> = Vec::new();
+    let mut streams: u32 = 0;
+    for (name, at) in &file.traffic.0 {
+        let (Some(name), Some(traffic)) = (name.get(), at.get()) else { continue };
+        if let Some(mut traffic) = one(context, name, traffic, populations, hub) {
+            traffic.stream_base = streams;
+            streams = streams.saturating_add(traffic.from.count());
+            all.push(traffic);
+        }
+    }
+    (all, streams)
+}
+
+fn one(
+    context: &Context<'_>,
+    name: &str,
+    file: &TrafficFile,
+    populations: &[Option<Population>],
+    hub: &HubSettings,
+) -> Option<Traffic> {
+    let from = senders(context, &file.from, populations);
+    let to = file.to.get().and_then(|to| context.group(&to.group));
+    let rate = file
+        .rate
+        .get()
+        .and_then(|&Rate(rate)| context.positive_rate(rate, file.rate.place, &file.rate.path));
+    let size = size(context, &file.size, hub);
+    let start = context.start(file.start.as_ref());
+    let until = context.until(start, file.until.as_ref());
+    let acknowledged = file.acknowledged.as_ref().is_none_or(|at| at.or(true));
+    let in_flight = in_flight(context, file, acknowledged);
+    let from = from?;
+    if from == Senders::Rest {
+        check_rest(context, file);
+    }
+    let no_echo = file.no_echo.as_ref().is_some_and(|at| at.or(false));
+    Some(Traffic {
+        name: name.to_owned(),
+        from,
+        to: to?,
+        rate: rate?,
+        size: size?,
+        start,
+        until,
+        acknowledged,
+        in_flight,
+        no_echo,
+        stream_base: 0,
+    })
+}
+
+/// `healthy[0]`, `healthy[0..10]`, `healthy`, `rest`.
+fn senders(
+    context: &Context<'_>,
+    at: &At<String>,
+    populations: &[Option<Population>],
+) -> Option<Senders> {
+    let text = at.get()?;
+    if text.trim() == REST {
+        return Some(Senders::Rest);
+    }
+    let Some((name, range)) = split(text) else {
+        context.push(
+            Problem::new(at.place, format!("{} does not say who sends", at.place.show(text)))
+                .label("expected `healthy[0]`, `healthy[0..10]`, `healthy` or `rest`"),
+        );
+        return None;
+    };
+    let Some(index) = context.roster.0.iter().position(|member| member.name == name) else {
+        let names = context.roster.0.iter().map(|member| member.name.as_str()).chain([REST]);
+        let help = suggestion(name, names).filter(|_| !at.place.hidden);
+        context.push(
+            Problem::new(at.place, format!("there is no population {}", at.place.show(name)))
+                .label("expected the name of a population, or `rest`")
+                .maybe_help(help),
+        );
+        return None;
+    };
+    let member = &context.roster.0[index];
+    let (first, end) = range.unwrap_or((0, member.count));
+    if end <= first {
+        context.push(
+            Problem::new(at.place, format!("{} names no client", at.place.show(text)))
+                .label("expected `[first..end]`, without `end` itself: `[0..10]` is the first ten"),
+        );
+        return None;
+    }
+    if end > member.count {
+        let problem = Problem::new(
+            at.place,
+            format!("`{}` names client {}, but there are {}", at.path, end - 1, member.count),
+        );
+        context.push(
+            problem
+                .label(format!("expected at most `{name}[0..{}]`", member.count))
+                .also(member.count_place, "clients are counted from 0"),
+        );
+        return None;
+    }
+    let population = populations.get(index)?.as_ref()?;
+    if population.protocol == Subprotocol::Simple {
+        context.push(
+            Problem::new(at.place, format!("`{name}` cannot publish to a group"))
+                .label("simple clients have no frame for it")
+                .help(format!("set populations.{name}.protocol = \"json\", or send from `rest`")),
+        );
+        return None;
+    }
+    let population = u16::try_from(index).ok()?;
+    Some(Senders::Clients { population, first, count: end - first })
+}
+
+type Range = (u32, u32);
+
+/// A population's name, and the clients `first..end` if some are named.
+fn split(text: &str) -> Option<(&str, Option<Range>)> {
+    let text = text.trim();
+    let Some((name, rest)) = text.split_once('[') else {
+        return (!text.is_empty()).then_some((text, None));
+    };
+    let inside = rest.strip_suffix(']')?;
+    let number = |text: &str| text.trim().parse::<u32>().ok();
+    let range = match inside.split_once("..") {
+        Some((first, end)) => (number(first)?, number(end)?),
+        None => {
+            let only = number(inside)?;
+            (only, only.checked_add(1)?)
+        }
+    };
+    Some((name.trim(), Some(range)))
+}
+
+fn size(context: &Context<'_>, at: &At<Size>, hub: &HubSettings) -> Option<u32> {
+    let &Size(bytes) = at.get()?;
+    if bytes < STAMP_BYTES as u64 {
+        context.push(
+            Problem::new(at.place, format!("`{}` is too small", at.path))
+                .label(format!("expected at least {STAMP_BYTES}B"))
+                .help("every message carries its number and its times, so that it can be checked"),
+        );
+        return None;
+    }
+    if bytes > hub.limits.message_bytes {
+        context.push(
+            Problem::new(at.place, format!("`{}` is more than the hub takes", at.path))
+                .label(format!("expected at most {} bytes", hub.limits.message_bytes))
+                .help("the hub would close every sender; its limit is hub.limits.message"),
+        );
+        return None;
+    }
+    u32::try_from(bytes).ok()
+}
+
+fn in_flight(context: &Context<'_>, file: &TrafficFile, acknowledged: bool) -> Option<u32> {
+    let at = file.in_flight.as_ref()?;
+    let &Count(in_flight) = at.get()?;
+    if in_flight == 0 {
+        context.push(
+            Problem::new(at.place, format!("`{}` cannot be 0", at.path))
+                .label("expected at least 1, or nothing for no bound"),
+        );
+    }
+    if !acknowledged {
+        let place = file.acknowledged.as_ref().map_or(at.place, |at| at.place);
+        context.push(
+            Problem::new(at.place, "`in_flight` counts messages that await acknowledgement")
+                .label("expected nothing here, as there are no acknowledgements")
+                .also(place, "turned off here"),
+        );
+    }
+    Some(in_flight)
+}
+
+/// REST calls have an answer, but no connection of their own.
+fn check_rest(context: &Context<'_>, file: &TrafficFile) {
+    let keys = [
+        (file.acknowledged.as_ref().map(|at| (at.place, &at.path)), "a REST call has its answer"),
+        (file.no_echo.as_ref().map(|at| (at.place, &at.path)), "REST has no connection to echo to"),
+    ];
+    for (found, why) in keys {
+        if let Some((place, path)) = found {
+            context.push(
+                Problem::new(place, format!("`{path}` means nothing for traffic from `rest`"))
+                    .label(why)
+                    .also(file.from.place, "sent by REST"),
+            );
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The scenarios that ship with the binary, and the names they can be called by.
+
+use super::plan::Claim;
+use super::problem::{closest, list};
+use super::{Overrides, Plan, ScenarioErrors, Source, load};
+use crate::protocol::CloseCategory;
+
+/// A scenario embedded in the binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Builtin {
+    /// Folder under `scenarios/`, `drops`.
+    pub folder: &'static str,
+    /// File stem.
+    pub name: &'static str,
+    /// Text.
+    pub text: &'static str,
+}
+
+impl Builtin {
+    /// The text with its name and where it lies in the repository.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source {
+            name: self.name.to_owned(),
+            origin: format!("scenarios/{}/{}.toml", self.folder, self.name),
+            text: self.text.to_owned(),
+        }
+    }
+
+    /// The plan without overrides; built-in scenarios need nothing of the environment.
+    pub fn plan(&self) -> Result<Plan, ScenarioErrors> {
+        load(&self.source(), &Overrides::default(), &|_| None)
+    }
+
+    /// Whether a connection has to end with this category for the scenario to pass. Leaving in
+    /// order happens everywhere, so `Normal` is demanded only where nothing else is.
+    fn demands(&self, category: CloseCategory) -> bool {
+        let Ok(plan) = self.plan() else { return false };
+        let mut demanded =
+            plan.expectations.iter().filter_map(|expectation| match &expectation.claim {
+                Claim::Closes(closes) => Some(closes),
+                _ => None,
+            });
+        let demands = |closes: &Vec<(CloseCategory, super::plan::Quantity)>, wanted| {
+            closes.iter().any(|(listed, quantity)| *listed == wanted && quantity.at_least > 0)
+        };
+        if category == CloseCategory::Normal {
+            return demanded.all(|closes| closes.iter().all(|(listed, _)| !listed.is_drop()));
+        }
+        demanded.any(|closes| demands(closes, category))
+    }
+}
+
+macro_rules! builtin {
+    ($folder:literal, $name:literal) => {
+        Builtin {
+            folder: $folder,
+            name: $name,
+            text: include_str!(concat!("../../scenarios/", $folder, "/", $name, ".toml")),
+        }
+    };
+}
+
+/// Every built-in scenario, quickest first within its folder.
+#[must_use]
+pub fn builtins() -> &'static [Builtin] {
+    const ALL: [Builtin; 6] = [
+        builtin!("drops", "ping-timeout"),
+        builtin!("drops", "closed-by-app-server"),
+        builtin!("drops", "slow-client"),
+        builtin!("drops", "service-reload"),
+        builtin!("drops", "normal-baseline"),
+        builtin!("drops", "connection-count-limit"),
+    ];
+    &ALL
+}
+
+/// A name that no built-in scenario goes by.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no built-in scenario, folder or close category is called `{name}`{hint}")]
+pub struct NoSuchScenario {
+    /// What was asked for.
+    pub name: String,
+    /// `; did you mean …?`, or what there is.
+    hint: String,
+}
+
+/// The built-in scenarios that a name stands for: its own name (`ping-timeout`), its folder
+/// (`drops`), or a close category in any case (`PingTimeout`: those that demand it). Never empty.
+pub fn resolve(name: &str) -> Result<Vec<&'static Builtin>, NoSuchScenario> {
+    let pick = |is: &dyn Fn(&Builtin) -> bool| {
+        builtins().iter().filter(|builtin| is(builtin)).collect::<Vec<_>>()
+    };
+    let category = name.parse::<CloseCategory>().ok();
+    let found = [
+        pick(&|builtin| builtin.name == name),
+        pick(&|builtin| builtin.folder == name),
+        category.map(|category| pick(&|builtin| builtin.demands(category))).unwrap_or_default(),
+    ];
+    if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
+        return Ok(found);
+    }
+    let mut names: Vec<&str> = builtins().iter().map(|builtin| builtin.name).collect();
+    let mut folders: Vec<&str> = builtins().iter().map(|builtin| builtin.folder).collect();
+    folders.dedup();
+    names.extend(folders);
+    let categories = CloseCategory::ALL.map(CloseCategory::name);
+    let hint = match (category, closest(name, names.iter().copied().chain(categories))) {
+        (Some(category), _) => format!(
+            ": no built-in scenario shows {category} yet; there are {}",
+            list(names.iter().copied())
+        ),
+        (None, Some(close)) => format!("; did you mean `{close}`?"),
+        (None, None) => format!("; there are {}", list(names.iter().copied())),
+    };
+    Err(NoSuchScenario { name: name.to_owned(), hint })
+}
+
+/// What `squall new` writes: a scenario that loads as it stands, with comments on what to change.
+#[must_use]
+pub fn template() -> &'static str {
+    include_str!("template.toml")
+}

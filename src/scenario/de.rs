@@ -1,0 +1,538 @@
+//! From the tree of a [`Node`] to typed values, through serde, with every error kept.
+//!
+//! The format's grammar is the types of [`super::file`]. Each of their values is an [`At`]: it knows
+//! its place, and when it cannot be read the problem is noted, the value is `None`, and reading goes
+//! on with the next. Unknown keys are noted and skipped.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{StrDeserializer, StringDeserializer};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer,
+    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+};
+
+use super::document::{Entry, Node, Value};
+use super::problem::{Place, Problem, Problems, Text, list, suggestion};
+
+/// A value with its place; the value is `None` when it was bad, which has been reported.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub value: Option<T>,
+    pub place: Place,
+    /// Its path in the file: `populations.muted.count`.
+    pub path: String,
+}
+
+impl<T> At<T> {
+    pub const fn get(&self) -> Option<&T> {
+        self.value.as_ref()
+    }
+}
+
+impl<T: Copy> At<T> {
+    /// The value, or what to go on with when it was bad.
+    pub fn or(&self, otherwise: T) -> T {
+        self.value.unwrap_or(otherwise)
+    }
+}
+
+/// A table whose keys are names, in file order.
+#[derive(Clone, Debug)]
+pub(super) struct Named<T>(pub Vec<(At<String>, At<T>)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+const AT: &str = "squall::At";
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))
+    }
+}
+
+struct AtVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
+    type Value = At<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value with its place")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+        let mut number = || parts.next_element::<usize>().map(Option::unwrap_or_default);
+        let text = match number()? {
+            0 => Text::File,
+            argument => Text::Argument(argument - 1),
+        };
+        let (start, end, hidden) = (number()?, number()?, number()? == 1);
+        let path = parts.next_element::<String>()?.unwrap_or_default();
+        let value = parts.next_element::<T>().unwrap_or_default();
+        Ok(At { value, place: Place { text, start, end, hidden }, path })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NamedVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table with a name for each entry")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    all.push(entry);
+                }
+                Ok(Named(all))
+            }
+        }
+        deserializer.deserialize_map(NamedVisitor(PhantomData))
+    }
+}
+
+/// Reads a tree into a type of the grammar; `None` when nothing could be made of it at all.
+pub(super) fn read<'de, T: Deserialize<'de>>(
+    node: &'de Node,
+    problems: &'de Problems,
+) -> Option<T> {
+    T::deserialize(NodeDe { node, path: String::new(), problems }).ok()
+}
+
+/// Why a value could not be read. Every deserialiser below reports a fresh one at its place.
+#[derive(Debug)]
+enum Error {
+    Reported,
+    Custom(String),
+    Unfit { found: Option<String>, expected: String },
+    UnknownVariant { variant: String, expected: &'static [&'static str] },
+    MissingKey(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl de::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Custom(message.to_string())
+    }
+
+    fn invalid_type(_found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::Unfit { found: None, expected: expected.to_string() }
+    }
+
+    fn invalid_value(_found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::Unfit { found: None, expected: expected.to_string() }
+    }
+
+    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
+        Self::Unfit { found: Some(format!("{length} items")), expected: expected.to_string() }
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self::UnknownVariant { variant: variant.to_owned(), expected }
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::MissingKey(field)
+    }
+}
+
+struct NodeDe<'de> {
+    node: &'de Node,
+    path: String,
+    problems: &'de Problems,
+}
+
+impl<'de> NodeDe<'de> {
+    fn report(&self, error: Error) -> Error {
+        let place = self.node.place;
+        let problem = match error {
+            Error::Reported => return error,
+            Error::Custom(message) => Problem::new(place, message),
+            Error::Unfit { found, expected } => {
+                let found = found.unwrap_or_else(|| self.node.describe());
+                Problem::new(place, format!("{} cannot be {found}", self.name()))
+                    .label(format!("expected {expected}"))
+            }
+            Error::UnknownVariant { variant, expected } => {
+                let shown = place.show(&variant);
+                Problem::new(place, format!("{} cannot be {shown}", self.name()))
+                    .label(format!("expected one of {}", list(expected.iter().copied())))
+                    .maybe_help(
+                        super::problem::closest(&variant, expected.iter().copied())
+                            .filter(|_| !place.hidden)
+                            .map(|close| format!("did you mean `{close}`?")),
+                    )
+            }
+            Error::MissingKey(key) => {
+                Problem::new(place, format!("{} lacks the key `{key}`", self.name()))
+                    .label(format!("expected `{key}` in this table"))
+            }
+        };
+        self.problems.push(problem);
+        Error::Reported
+    }
+
+    fn located<V>(&self, result: Result<V, Error>) -> Result<V, Error> {
+        result.map_err(|error| self.report(error))
+    }
+
+    fn name(&self) -> String {
+        if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", self.path) }
+    }
+
+    fn child(&self, key: &str, node: &'de Node) -> Self {
+        let path =
+            if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        Self { node, path, problems: self.problems }
+    }
+
+    fn table<V: Visitor<'de>>(
+        &self,
+        entries: &'de [Entry],
+        keys: Option<&'static [&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let known = entries.iter().filter(|entry| {
+            let is_known = keys.is_none_or(|keys| keys.contains(&entry.key.as_str()));
+            if !is_known {
+                self.problems.push(self.unknown_key(entry, keys.unwrap_or_default()));
+            }
+            is_known
+        });
+        let known = known.collect::<Vec<_>>().into_iter();
+        visitor.visit_map(TableAccess { de: self, entries: known, next: None })
+    }
+
+    fn unknown_key(&self, entry: &Entry, keys: &'static [&'static str]) -> Problem {
+        let place = entry.key_place;
+        let table = if self.path.is_empty() {
+            "the top of a scenario".to_owned()
+        } else {
+            format!("`{}`", self.path)
+        };
+        Problem::new(place, format!("unknown key `{}` in {table}", entry.key))
+            .label("not a key of this table")
+            .maybe_help(suggestion(&entry.key, keys.iter().copied()))
+    }
+}
+
+impl<'de> Deserializer<'de> for NodeDe<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let result = match &self.node.value {
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Integer(number) => match (u64::try_from(*number), i64::try_from(*number)) {
+                (Ok(number), _) => visitor.visit_u64(number),
+                (_, Ok(number)) => visitor.visit_i64(number),
+                _ => visitor.visit_i128(*number),
+            },
+            Value::Float(number) => visitor.visit_f64(*number),
+            Value::Boolean(value) => visitor.visit_bool(*value),
+            Value::Datetime(text) => {
+                Err(de::Error::invalid_type(Unexpected::Other(text), &visitor))
+            }
+            Value::List(items) => {
+                visitor.visit_seq(ListAccess { de: &self, items: items.iter().enumerate() })
+            }
+            Value::Table(entries) => self.table(entries, None, visitor),
+        };
+        self.located(result)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if name != AT {
+            return visitor.visit_newtype_struct(self);
+        }
+        let (place, path) = (self.node.place, self.path.clone());
+        visitor.visit_seq(AtAccess { step: 0, place, path, inner: Some(self) })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let result = match &self.node.value {
+            Value::Table(entries) => self.table(entries, Some(fields), visitor),
+            _ => Err(Error::Unfit {
+                found: None,
+                expected: if fields.is_empty() {
+                    "an empty table, { }".to_owned()
+                } else {
+                    format!("a table with {}", list(fields.iter().copied()))
+                },
+            }),
+        };
+        self.located(result)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let result = match &self.node.value {
+            Value::String(text) => visitor.visit_enum(VariantDe {
+                de: &self,
+                variant: text,
+                settings: None,
+                at: &self,
+            }),
+            Value::Table(entries) => match entries.as_slice() {
+                [entry] => {
+                    // A misspelt variant is reported at its key.
+                    let key = NodeDe {
+                        node: &Node {
+                            place: entry.key_place,
+                            value: Value::String(entry.key.clone()),
+                        },
+                        path: self.path.clone(),
+                        problems: self.problems,
+                    };
+                    let access = VariantDe {
+                        de: &self,
+                        variant: &entry.key,
+                        settings: Some(&entry.node),
+                        at: &key,
+                    };
+                    visitor.visit_enum(access)
+                }
+                _ => Err(Error::Unfit {
+                    found: Some(format!("a table with {} keys", entries.len())),
+                    expected: format!("exactly one of {}", list(variants.iter().copied())),
+                }),
+            },
+            _ => Err(Error::Unfit {
+                found: None,
+                expected: format!("one of {}", list(variants.iter().copied())),
+            }),
+        };
+        self.located(result)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+/// The parts of an [`At`]: text, start, end, hidden, path, then the value itself.
+struct AtAccess<'de> {
+    step: u8,
+    place: Place,
+    path: String,
+    inner: Option<NodeDe<'de>>,
+}
+
+impl<'de> SeqAccess<'de> for AtAccess<'de> {
+    type Error = Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        self.step += 1;
+        let number = match self.step {
+            1 => match self.place.text {
+                Text::File => 0,
+                Text::Argument(argument) => argument + 1,
+            },
+            2 => self.place.start,
+            3 => self.place.end,
+            4 => usize::from(self.place.hidden),
+            5 => {
+                let path = std::mem::take(&mut self.path);
+                let path: StringDeserializer<Error> = path.into_deserializer();
+                return seed.deserialize(path).map(Some);
+            }
+            _ => return self.inner.take().map(|inner| seed.deserialize(inner)).transpose(),
+        };
+        seed.deserialize(number.into_deserializer()).map(Some)
+    }
+}
+
+struct ListAccess<'a, 'de> {
+    de: &'a NodeDe<'de>,
+    items: std::iter::Enumerate<std::slice::Iter<'de, Node>>,
+}
+
+impl<'de> SeqAccess<'de> for ListAccess<'_, 'de> {
+    type Error = Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        let next = self.items.next();
+        next.map(|(index, node)| {
+            let path = format!("{}[{index}]", self.de.path);
+            seed.deserialize(NodeDe { node, path, problems: self.de.problems })
+        })
+        .transpose()
+    }
+}
+
+struct TableAccess<'a, 'de> {
+    de: &'a NodeDe<'de>,
+    entries: std::vec::IntoIter<&'de Entry>,
+    next: Option<&'de Entry>,
+}
+
+impl<'de> MapAccess<'de> for TableAccess<'_, 'de> {
+    type Error = Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        self.next = self.entries.next();
+        let path = &self.de.path;
+        self.next.map(|entry| seed.deserialize(KeyDe { entry, path })).transpose()
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+        let entry = self.next.take().ok_or(Error::Reported)?;
+        seed.deserialize(self.de.child(&entry.key, &entry.node))
+    }
+}
+
+/// A key: plain text, or an [`At`] with the key's own place.
+struct KeyDe<'a, 'de> {
+    entry: &'de Entry,
+    path: &'a str,
+}
+
+impl<'de> Deserializer<'de> for KeyDe<'_, 'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_str(&self.entry.key)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let place = self.entry.key_place;
+        let path = format!("{}.{}", self.path, self.entry.key);
+        let parts =
+            KeyAtAccess { parts: AtAccess { step: 0, place, path, inner: None }, key: self };
+        visitor.visit_seq(parts)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map identifier ignored_any option struct enum
+    }
+}
+
+struct KeyAtAccess<'a, 'de> {
+    parts: AtAccess<'de>,
+    key: KeyDe<'a, 'de>,
+}
+
+impl<'de> SeqAccess<'de> for KeyAtAccess<'_, 'de> {
+    type Error = Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        if self.parts.step < 5 {
+            return self.parts.next_element_seed(seed);
+        }
+        let key: StrDeserializer<'_, Error> = self.key.entry.key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+}
+
+/// An externally tagged enum: a bare word, or a table of one key.
+struct VariantDe<'a, 'de> {
+    de: &'a NodeDe<'de>,
+    variant: &'a str,
+    settings: Option<&'de Node>,
+    /// Where a variant that does not exist is reported.
+    at: &'a NodeDe<'a>,
+}
+
+impl<'de> EnumAccess<'de> for VariantDe<'_, 'de> {
+    type Error = Error;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Error> {
+        let word: StrDeserializer<'_, Error> = self.variant.into_deserializer();
+        let value = seed.deserialize(word).map_err(|error| self.at.report(error))?;
+        Ok((value, self))
+    }
+}
+
+impl<'de> VariantDe<'_, 'de> {
+    fn settings(&self) -> Result<NodeDe<'de>, Error> {
+        let variant = self.variant;
+        self.settings.map(|node| self.de.child(variant, node)).ok_or_else(|| Error::Unfit {
+            found: None,
+            expected: format!("settings with it: {{ {variant} = {{ … }} }}"),
+        })
+    }
+}
+
+impl<'de> VariantAccess<'de> for VariantDe<'_, 'de> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        match self.settings {
+            None => Ok(()),
+            Some(node) => {
+                let unfit = Error::Unfit {
+                    found: None,
+                    expected: format!("the bare word: \"{}\"", self.variant),
+                };
+                Err(self.de.child(self.variant, node).report(unfit))
+            }
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
+        seed.deserialize(self.settings()?)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Error> {
+        self.settings()?.deserialize_any(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.settings()?.deserialize_struct("", fields, visitor)
+    }
+}

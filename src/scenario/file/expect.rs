@@ -1,0 +1,150 @@
+//! The grammar of `[expect]`.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use super::super::de::{At, Named};
+use super::super::units::{Amount, Factor, Lasting};
+use crate::protocol::CloseCategory;
+
+/// What must be true at the end.
+#[derive(Debug, Default)]
+pub(in crate::scenario) struct ExpectFile {
+    /// What must be true of whoever does nothing wrong and is not addressed by a fault.
+    pub bystanders: Option<At<BystandersFile>>,
+    /// By population.
+    pub populations: Vec<(At<String>, At<PopulationExpectFile>)>,
+}
+
+/// What must be true of bystanders.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum BystandersFile {
+    /// They all leave in order, none is dropped.
+    Untouched,
+}
+
+/// The key of `[expect]` that is no population.
+pub(in crate::scenario) const BYSTANDERS: &str = "bystanders";
+
+impl<'de> Deserialize<'de> for ExpectFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ExpectVisitor;
+        impl<'de> Visitor<'de> for ExpectVisitor {
+            type Value = ExpectFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table with a population's name for each entry")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExpectFile, A::Error> {
+                let mut file = ExpectFile::default();
+                while let Some(key) = map.next_key::<At<String>>()? {
+                    if key.get().is_some_and(|key| key == BYSTANDERS) {
+                        file.bystanders = Some(map.next_value()?);
+                    } else {
+                        file.populations.push((key, map.next_value()?));
+                    }
+                }
+                Ok(file)
+            }
+        }
+        deserializer.deserialize_map(ExpectVisitor)
+    }
+}
+
+impl JsonSchema for ExpectFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ExpectFile".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let bystanders = generator.subschema_for::<BystandersFile>();
+        let population = generator.subschema_for::<PopulationExpectFile>();
+        json_schema!({
+            "type": "object",
+            "description": "What must be true at the end.",
+            "properties": { BYSTANDERS: bystanders },
+            "additionalProperties": population,
+        })
+    }
+}
+
+/// What must be true of one population at the end.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct PopulationExpectFile {
+    /// How its connections end, whole: a category that is not listed does not occur.
+    pub closes: Option<At<Named<Amount>>>,
+    /// When the hub decides on a drop.
+    pub close_within: Option<At<CloseWithinFile>>,
+    /// Connections opened in all.
+    pub opens: Option<At<Amount>>,
+    /// Clients that were dropped and came back.
+    pub recovered: Option<At<Amount>>,
+    /// Attempts during recoveries per dropped client, at most.
+    pub amplification: Option<At<Factor>>,
+    /// What of the traffic to its groups arrives.
+    pub delivery: Option<At<DeliveryFile>>,
+    /// Bytes in the hub's queue when it decides on a drop.
+    pub queue_at_close: Option<At<QueueAtCloseFile>>,
+    /// Message latency after the first trouble against before.
+    pub steady: Option<At<SteadyFile>>,
+}
+
+/// When the hub decides on a drop.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct CloseWithinFile {
+    /// Counted from what.
+    pub after: At<SinceFile>,
+    /// More than this.
+    pub from: At<Lasting>,
+    /// At most this.
+    pub to: At<Lasting>,
+    /// Of which category. Default: the one drop that `closes` lists.
+    pub category: Option<At<CloseCategory>>,
+}
+
+/// What a window counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::scenario) enum SinceFile {
+    /// The last sign of life.
+    LastLife,
+    /// The open connection.
+    Open,
+    /// The start of the misbehaviour.
+    Behaviour,
+    /// The latest fault.
+    Fault,
+}
+
+/// What of the traffic arrives.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum DeliveryFile {
+    /// Everything, once, in order.
+    Complete,
+}
+
+/// Bytes in the queue at a drop.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum QueueAtCloseFile {
+    /// Above the queue's limit, by at most one frame.
+    JustOverLimit,
+}
+
+/// Message latency p99 after the first trouble against before: either bound will do.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct SteadyFile {
+    /// At most this many times as long.
+    pub ratio: At<Factor>,
+    /// Or at most this much longer.
+    pub or_delta: At<Lasting>,
+}

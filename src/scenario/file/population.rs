@@ -1,0 +1,305 @@
+//! The grammar of `[populations.NAME]`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::de::At;
+use super::super::units::{ByteRate, Count, First, Lasting, Rate, Share, Size};
+use crate::protocol::Subprotocol;
+
+/// Virtual clients that share behaviour, groups and arrival.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct PopulationFile {
+    /// How many clients.
+    pub count: At<Count>,
+    /// Whether `-n` changes the count. Default `proportional`.
+    pub scaling: Option<At<ScalingFile>>,
+    /// How they arrive.
+    pub arrival: At<ArrivalFile>,
+    /// What they speak. Default `json`.
+    pub protocol: Option<At<Subprotocol>>,
+    /// Groups they are in while connected.
+    #[serde(default)]
+    pub groups: Vec<At<String>>,
+    /// Their user ids. Default `per-client`.
+    pub user: Option<At<UserFile>>,
+    /// What they do or fail to do. Default: everything right.
+    pub behaviour: Option<At<BehaviourFile>>,
+    /// Kernel receive buffer of their sockets, set before connect.
+    pub receive_buffer: Option<At<Size>>,
+    /// What they do after a connection that they did not want to end. Default: nothing.
+    pub reconnect: Option<At<ReconnectFile>>,
+    /// How long a client stays connected before it leaves. Default: until the end.
+    pub lifetime: Option<At<Lasting>>,
+    /// Where access tokens come from. Default: minted per attempt, valid an hour.
+    pub token: Option<At<TokenFile>>,
+}
+
+/// Whether `-n` changes a population's size.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum ScalingFile {
+    /// It takes its share.
+    Proportional,
+    /// It keeps its count.
+    Fixed,
+}
+
+/// How clients arrive: exactly one form, and when it starts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["rate"] }, { "required": ["ramp"] }, { "required": ["stages"] },
+    { "required": ["burst"] }, { "required": ["poisson"] }, { "required": ["closed"] },
+]))]
+pub(in crate::scenario) struct ArrivalFile {
+    /// Before the first. Default 0 s.
+    pub start: Option<At<Lasting>>,
+    /// At a constant rate.
+    pub rate: Option<At<Rate>>,
+    /// At a rate that changes linearly, and then stays.
+    pub ramp: Option<At<RampFile>>,
+    /// Ramps one after the other; the last one's end rate stays.
+    pub stages: Option<At<Vec<At<StageFile>>>>,
+    /// All at once.
+    pub burst: Option<At<EmptyFile>>,
+    /// With exponential gaps of this mean rate, from the seed.
+    pub poisson: Option<At<Rate>>,
+    /// A new one when a slot frees.
+    pub closed: Option<At<ClosedFile>>,
+}
+
+/// Nothing to set.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct EmptyFile {}
+
+/// A linear ramp.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct RampFile {
+    /// Clients per second at its start.
+    pub from: At<Rate>,
+    /// Clients per second at its end and after it.
+    pub to: At<Rate>,
+    /// How long it takes.
+    pub over: At<Lasting>,
+}
+
+/// A piece of a ramp.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct StageFile {
+    /// Clients per second at its start.
+    pub from: At<Rate>,
+    /// Clients per second at its end.
+    pub to: At<Rate>,
+    /// How long it takes.
+    pub r#for: At<Lasting>,
+}
+
+/// The closed model of arrival.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct ClosedFile {
+    /// Clients at a time.
+    pub slots: At<Count>,
+}
+
+/// User ids of a population.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum UserFile {
+    /// None.
+    Anonymous,
+    /// `<population>-<index>`.
+    PerClient,
+    /// This one for all.
+    Shared(At<String>),
+}
+
+/// What clients do or fail to do, each in its window.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct BehaviourFile {
+    /// Reads everything, never answers a websocket ping.
+    pub suppress_pong: Option<At<WindowFile>>,
+    /// Answers websocket pings late.
+    pub delay_pong: Option<At<DelayPongFile>>,
+    /// Leaves some websocket pings unanswered.
+    pub lose_pong: Option<At<LosePongFile>>,
+    /// Sends the subprotocol's own ping (JSON clients).
+    pub app_ping: Option<At<AppPingFile>>,
+    /// Reads slowly.
+    pub slow_read: Option<At<SlowReadFile>>,
+    /// Does not read at all.
+    pub stall: Option<At<WindowFile>>,
+    /// Is gone.
+    pub vanish: Option<At<VanishFile>>,
+}
+
+/// When a behaviour holds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct WindowFile {
+    /// Since when. Default 0 s.
+    pub from: Option<At<Lasting>>,
+    /// Until when. Default: the end.
+    pub until: Option<At<Lasting>>,
+}
+
+/// Answers websocket pings late.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct DelayPongFile {
+    /// How late.
+    pub by: At<Lasting>,
+    /// Since when. Default 0 s.
+    pub from: Option<At<Lasting>>,
+    /// Until when. Default: the end.
+    pub until: Option<At<Lasting>>,
+}
+
+/// Leaves some websocket pings unanswered.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct LosePongFile {
+    /// Share of pings that are not answered.
+    pub probability: At<Share>,
+    /// Since when. Default 0 s.
+    pub from: Option<At<Lasting>>,
+    /// Until when. Default: the end.
+    pub until: Option<At<Lasting>>,
+}
+
+/// Sends `{"type":"ping"}`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct AppPingFile {
+    /// Between two.
+    pub every: At<Lasting>,
+    /// Since when. Default 0 s.
+    pub from: Option<At<Lasting>>,
+    /// Until when. Default: the end.
+    pub until: Option<At<Lasting>>,
+}
+
+/// Reads slowly: by bytes or by messages.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["bytes"] }, { "required": ["messages"] }]))]
+pub(in crate::scenario) struct SlowReadFile {
+    /// At most so many bytes per time.
+    pub bytes: Option<At<ByteRate>>,
+    /// At most so many messages per time.
+    pub messages: Option<At<Rate>>,
+    /// Since when. Default 0 s.
+    pub from: Option<At<Lasting>>,
+    /// Until when. Default: the end.
+    pub until: Option<At<Lasting>>,
+}
+
+/// Is gone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct VanishFile {
+    /// How.
+    pub how: At<VanishHow>,
+    /// When. Default 0 s.
+    pub at: Option<At<Lasting>>,
+}
+
+/// How a client vanishes.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum VanishHow {
+    /// TCP reset.
+    Reset,
+    /// End of stream without a close frame.
+    Fin,
+    /// Silence, and nobody is told.
+    BlackHole,
+}
+
+/// What clients do after an unwanted end: exactly one policy, and its bounds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["none"] }, { "required": ["fixed"] }, { "required": ["exponential"] },
+]))]
+pub(in crate::scenario) struct ReconnectFile {
+    /// No attempt at all.
+    pub none: Option<At<EmptyFile>>,
+    /// Always the same delay.
+    pub fixed: Option<At<FixedFile>>,
+    /// A delay that doubles.
+    pub exponential: Option<At<ExponentialFile>>,
+    /// The first attempt comes at a random instant within this window, or `after-delay`: after the
+    /// policy's first delay. Default 0 s: at once.
+    pub first: Option<At<First>>,
+    /// Attempts per recovery. Default: without end.
+    pub attempts: Option<At<Count>>,
+    /// Which ends it answers to. Default `drop`.
+    pub after: Option<At<AfterFile>>,
+}
+
+/// Always the same delay.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct FixedFile {
+    /// Between two attempts.
+    pub every: At<Lasting>,
+}
+
+/// A delay that doubles.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct ExponentialFile {
+    /// The first delay.
+    pub base: At<Lasting>,
+    /// The largest delay.
+    pub cap: At<Lasting>,
+    /// What chance does to a delay. Default `full`.
+    pub jitter: Option<At<JitterFile>>,
+}
+
+/// Jitter of a delay `d`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum JitterFile {
+    /// `d`.
+    None,
+    /// Between `d/2` and `d`.
+    Equal,
+    /// Between 0 and `d`.
+    Full,
+}
+
+/// Which ends a reconnect policy answers to.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum AfterFile {
+    /// The end of a connection that had been open.
+    Drop,
+    /// Also a first attempt that failed or was refused.
+    Any,
+}
+
+/// Where access tokens come from.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum TokenFile {
+    /// Minted per client and attempt.
+    Minted(TokenLifetimeFile),
+    /// Minted once per client, used for every attempt.
+    Once(TokenLifetimeFile),
+}
+
+/// Lifetime of a token.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct TokenLifetimeFile {
+    /// From minting to expiry.
+    pub lifetime: At<Lasting>,
+}

@@ -1,0 +1,234 @@
+//! What is wrong with a scenario, where, and how it is shown.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// Which text a [`Place`] is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Text {
+    /// The scenario file.
+    File,
+    /// An argument of the command line, by its position in [`Texts::arguments`].
+    Argument(usize),
+}
+
+/// Bytes `start..end` of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub text: Text,
+    pub start: usize,
+    pub end: usize,
+    /// The value there came (in part) from the environment and is never shown.
+    pub hidden: bool,
+}
+
+impl Place {
+    pub const fn file(start: usize, end: usize) -> Self {
+        Self { text: Text::File, start, end, hidden: false }
+    }
+
+    /// How an error shows the value that stands here.
+    pub fn show(&self, value: &str) -> String {
+        if self.hidden { "a value from the environment".to_owned() } else { format!("`{value}`") }
+    }
+}
+
+/// One error, worded for people: the title says what is wrong, the label what was expected there,
+/// the help what to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Problem {
+    place: Place,
+    title: String,
+    label: String,
+    also: Vec<(Place, String)>,
+    help: Vec<String>,
+}
+
+impl Problem {
+    pub fn new(place: Place, title: impl Into<String>) -> Self {
+        Self {
+            place,
+            title: title.into(),
+            label: String::new(),
+            also: Vec::new(),
+            help: Vec::new(),
+        }
+    }
+
+    /// Says what was expected at the place.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Points at a second place that has to do with it.
+    pub fn also(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.also.push((place, label.into()));
+        self
+    }
+
+    /// Says what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Says what to do, if there is something to say.
+    pub fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help.extend(help);
+        self
+    }
+}
+
+/// Takes problems in while a scenario is read; reading goes on after each.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    list: RefCell<Vec<Problem>>,
+}
+
+impl Problems {
+    pub fn push(&self, problem: Problem) {
+        let mut list = self.list.borrow_mut();
+        if !list.contains(&problem) {
+            list.push(problem);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.borrow().is_empty()
+    }
+
+    /// All of them, in the order of the text.
+    pub fn into_sorted(self) -> Vec<Problem> {
+        let mut list = self.list.into_inner();
+        list.sort_by_key(|problem| (problem.place.text, problem.place.start));
+        list
+    }
+}
+
+/// The texts that places refer to.
+#[derive(Debug)]
+pub(super) struct Texts<'a> {
+    /// What errors call the file.
+    pub origin: &'a str,
+    /// The file.
+    pub file: &'a str,
+    /// Arguments as typed: `--set hub.units=2`, `-n muted=5`.
+    pub arguments: Vec<String>,
+}
+
+impl Texts<'_> {
+    fn snippet(&self, text: Text) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
+        match text {
+            Text::File => Snippet::source(self.file).path(self.origin),
+            Text::Argument(index) => {
+                let argument = self.arguments.get(index).map_or("", String::as_str);
+                Snippet::source(argument).path("command line").line_numbering(false)
+            }
+        }
+    }
+
+    /// One block per problem, without colour, separated by empty lines.
+    pub fn render(&self, problems: &[Problem]) -> String {
+        let renderer = Renderer::plain();
+        let mut out = String::new();
+        for problem in problems {
+            if !out.is_empty() {
+                out.push_str("\n\n");
+            }
+            out.push_str(&renderer.render(&[self.group(problem)]));
+        }
+        let _ = writeln!(out);
+        out
+    }
+
+    fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
+        let mut snippet = self.snippet(problem.place.text).annotation(
+            AnnotationKind::Primary
+                .span(problem.place.start..problem.place.end)
+                .label(problem.label.as_str()),
+        );
+        let mut elsewhere = Vec::new();
+        for (place, label) in &problem.also {
+            let annotation =
+                AnnotationKind::Context.span(place.start..place.end).label(label.as_str());
+            if place.text == problem.place.text {
+                snippet = snippet.annotation(annotation);
+            } else {
+                elsewhere.push(self.snippet(place.text).annotation(annotation));
+            }
+        }
+        let mut group = Level::ERROR.primary_title(problem.title.as_str()).element(snippet);
+        for snippet in elsewhere {
+            group = group.element(snippet);
+        }
+        for help in &problem.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        group
+    }
+}
+
+/// The candidate that somebody who wrote `word` most likely meant.
+pub(super) fn closest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
+    let word = plain(word);
+    let limit = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &plain(candidate)), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= limit || (word.len() >= 4 && plain(candidate).starts_with(&word))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean …?`, or the list of what there is.
+pub(super) fn suggestion<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    if let Some(close) = closest(word, candidates.clone()) {
+        return Some(format!("did you mean `{close}`?"));
+    }
+    let all = list(candidates);
+    (!all.is_empty()).then(|| format!("there is {all}"))
+}
+
+/// "`a`, `b` and `c`".
+pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_word_is_near_in_spelling_or_begins_alike() {
+        let keys = ["count", "arrival", "receive_buffer", "reconnect"];
+        assert_eq!(closest("cuont", keys), Some("count"));
+        assert_eq!(closest("receive-buffer", keys), Some("receive_buffer"));
+        assert_eq!(closest("Reconect", keys), Some("reconnect"));
+        assert_eq!(closest("receive", keys), Some("receive_buffer"));
+        assert_eq!(closest("xyz", keys), None);
+    }
+
+    #[test]
+    fn a_hidden_value_is_not_shown() {
+        let place = Place { hidden: true, ..Place::file(0, 1) };
+        assert!(!place.show("s3cret").contains("s3cret"));
+        assert!(Place::file(0, 1).show("plain").contains("plain"));
+    }
+}
