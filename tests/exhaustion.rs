@@ -16,9 +16,9 @@ use squall::protocol::{Endpoint, Scheme};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-fn limit_descriptors(current: u64) {
+fn limit_descriptors(current: u64) -> rustix::io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit })
 }
 
 #[tokio::test]
@@ -37,13 +37,13 @@ async fn without_descriptors_both_ends_say_so_and_go_on_later() {
 
     let before = getrlimit(Resource::Nofile).current.unwrap();
     // What is open stays open; nothing new is.
-    limit_descriptors(0);
+    limit_descriptors(0).unwrap();
     let dialled = connector.connect(buffers).await;
     let first = listener.accept().await.map(|_| ());
     let start = Instant::now();
     let second = listener.accept().await.map(|_| ());
     let paused = start.elapsed();
-    limit_descriptors(before);
+    limit_descriptors(before).unwrap();
 
     let error = dialled.unwrap_err();
     assert_eq!(error.failure, ConnectFailure::DescriptorsExhausted, "{error}");
