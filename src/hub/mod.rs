@@ -3,13 +3,63 @@
 //!
 //! One hub process lives on one thread: its state is not shared and needs no locks. Several hub
 //! processes are how it scales.
+//!
+//! # The way of a connection
+//!
+//! | step | where |
+//! | --- | --- |
+//! | socket accepted, HTTP request read within the handshake's time | `server` |
+//! | checks in the service's order, place in the quota, 101 | `upgrade` |
+//! | a small task of its own reads, looks at the ping, writes | `pump` |
+//! | frames handled: join, leave, publish, acknowledgements | `session` |
+//! | a message encoded once and put into every receiver's bounded queue | `fan_out`, `queue` |
+//! | pings and their timeout, from one ordered set of due times | `keep_alive` |
+//! | the first cause ends it; what the wire carries; its ledger row | `close` |
+//!
+//! REST is in `rest`, the control API in `control` with its `faults`, the streams it hands out in
+//! `log`.
+
+mod acks;
+mod answer;
+mod auth;
+mod close;
+mod connection;
+mod control;
+mod fan_out;
+mod faults;
+mod gate;
+mod keep_alive;
+mod log;
+mod paging;
+mod pump;
+mod query;
+mod queue;
+mod rest;
+mod server;
+mod session;
+mod state;
+mod tables;
+mod tally;
+mod trace;
+mod upgrade;
 
 use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
 
 use crate::net::{Clock, Listener};
-use crate::protocol::HubSettings;
 use crate::protocol::control::Counters;
 use crate::protocol::token::AccessKeys;
+use crate::protocol::{CloseCategory, HubSettings};
+use close::Cause;
+use state::{Hub, Phase};
+
+/// Close code of a stopping hub: going away.
+const GOING_AWAY: u16 = 1001;
+
+/// How long tasks that were cut off may take to end; they only have to be polled once more.
+const CUT_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// Whether the control API under `/_squall/` is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +91,43 @@ pub struct HubOptions {
 /// most `drain` long. Returns the final counters. Runs inside a `LocalSet` on a current-thread
 /// runtime; all its tasks live there.
 pub async fn serve(
-    _options: HubOptions,
-    _stop: impl Future<Output = ()>,
-    _drain: std::time::Duration,
+    options: HubOptions,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
 ) -> Counters {
-    unimplemented!()
+    let hub = Hub::new(&options);
+    hub.spawn_background(keep_alive::run(Rc::clone(&hub)));
+    let mut stop = pin!(stop);
+    tokio::select! {
+        biased;
+        () = stop.as_mut() => {}
+        () = server::accept(&hub, &options.listener) => {}
+    }
+    drop(options);
+    shut_down(&hub, drain).await;
+    hub.counters()
+}
+
+/// Closes whoever is there and waits for their sockets and for the streams' readers, at most `drain`
+/// long; then cuts off the rest.
+async fn shut_down(hub: &Rc<Hub>, drain: Duration) {
+    hub.end_background();
+    faults::thaw(hub, Duration::ZERO);
+    hub.phase.send_replace(Phase::Draining);
+    let open = hub.tables.borrow().all();
+    for connection in open {
+        close::end(hub, &connection, Cause::close(CloseCategory::ServiceReload, GOING_AWAY, ""));
+    }
+    let drained = async {
+        hub.sockets_gone().await;
+        hub.ledger.end();
+        hub.trace.end();
+        hub.all_gone().await;
+    };
+    if tokio::time::timeout(drain, drained).await.is_ok() {
+        return;
+    }
+    hub.phase.send_replace(Phase::Killed);
+    hub.wake_all();
+    let _ = tokio::time::timeout(CUT_OFF_MAX, hub.all_gone()).await;
 }

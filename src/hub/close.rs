@@ -1,0 +1,226 @@
+//! How connections end: the first cause the hub decides wins, the place in the quota is free at
+//! that moment, and what the wire carries follows.
+
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use super::connection::{Connection, Mode};
+use super::queue::FrameKind;
+use super::state::Hub;
+use super::tally;
+use super::trace;
+use crate::protocol::control::{HubEnd, HubWire, LedgerEntry};
+use crate::protocol::settings::WireForm;
+use crate::protocol::subprotocol::ServerFrame;
+use crate::protocol::{CloseCategory, CloseCode};
+use crate::ws::frame::{close_payload, server_frame};
+use crate::ws::{CloseFrame, Opcode};
+
+/// Close code of a REST close and of [`WireForm::DisconnectedThenClose`].
+const CLOSE_NORMAL: CloseCode = 1000;
+
+/// Why a connection ends and how the client is told.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// The service's word.
+    pub category: CloseCategory,
+    /// What the wire carries.
+    pub farewell: Farewell,
+}
+
+/// What the wire carries at an end.
+#[derive(Clone, Debug)]
+pub enum Farewell {
+    /// A reset, nothing else.
+    Abort,
+    /// A close frame behind what is queued.
+    Close {
+        /// Code.
+        code: CloseCode,
+        /// Reason.
+        reason: String,
+    },
+    /// For JSON clients a `disconnected` frame, then close 1000 without a reason.
+    DisconnectedThenClose {
+        /// Text of the frame.
+        message: String,
+    },
+    /// The client closed first: its own close frame back, behind what is queued.
+    Echo(CloseFrame),
+    /// The client's end of stream, without a close frame.
+    ClientEof,
+    /// The client's reset.
+    ClientReset,
+}
+
+impl Cause {
+    /// An end in the wire form that the settings give it.
+    pub fn in_form(category: CloseCategory, form: &WireForm) -> Self {
+        let farewell = match form {
+            WireForm::Abort => Farewell::Abort,
+            WireForm::Close { code, reason } => {
+                Farewell::Close { code: *code, reason: reason.clone() }
+            }
+            WireForm::DisconnectedThenClose => {
+                Farewell::DisconnectedThenClose { message: category.log_reason().to_owned() }
+            }
+        };
+        Self { category, farewell }
+    }
+
+    /// An end by a close frame.
+    pub fn close(category: CloseCategory, code: CloseCode, reason: &str) -> Self {
+        Self { category, farewell: Farewell::Close { code, reason: reason.to_owned() } }
+    }
+
+    /// The client's own end.
+    pub const fn by_client(farewell: Farewell) -> Self {
+        Self { category: CloseCategory::Normal, farewell }
+    }
+}
+
+/// A decided end.
+#[derive(Debug)]
+pub struct End {
+    pub category: CloseCategory,
+    pub farewell: Farewell,
+    pub later: Vec<CloseCategory>,
+    decided: Instant,
+    delivered: u64,
+    queue_messages: u64,
+    queue_bytes: u64,
+}
+
+impl End {
+    /// Whether the socket goes at once, with nothing more to write.
+    pub const fn is_immediate(&self) -> bool {
+        matches!(self.farewell, Farewell::Abort | Farewell::ClientEof | Farewell::ClientReset)
+    }
+}
+
+/// How the socket of an ended connection went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// As the farewell says; a close frame was written.
+    AsDecided,
+    /// The farewell's close frame never got out: the hub reset the connection.
+    Aborted,
+    /// The farewell's close frame never got out: the client ended the stream before.
+    ClientEof,
+    /// The farewell's close frame never got out: the client reset the connection before.
+    ClientReset,
+}
+
+/// Decides the end of a connection, or notes a later cause of one that has ended.
+pub fn end(hub: &Hub, connection: &Rc<Connection>, cause: Cause) {
+    if let Some(end) = connection.end.borrow_mut().as_mut() {
+        end.later.push(cause.category);
+        return;
+    }
+    let Cause { category, farewell } = cause;
+    hub.tables.borrow_mut().remove(connection);
+    hub.keep_alive.remove(connection);
+    tally::take(&hub.tally.open, 1);
+    if connection.timeline == hub.timeline.get() {
+        hub.tally.count_close(category);
+    }
+    let end = decided(connection, category, farewell);
+    trace::ended(hub, connection, category);
+    say_farewell(hub, connection, &end);
+    *connection.end.borrow_mut() = Some(Box::new(end));
+    connection.wake();
+}
+
+/// The end of a connection that never held a place: it got its 101, and `cause` at once.
+pub fn end_at_birth(hub: &Hub, connection: &Connection, cause: Cause) {
+    let Cause { category, farewell } = cause;
+    tally::add(&hub.tally.opened, 1);
+    hub.tally.count_close(category);
+    trace::started(hub, connection);
+    let end = decided(connection, category, farewell);
+    trace::ended(hub, connection, category);
+    say_farewell(hub, connection, &end);
+    *connection.end.borrow_mut() = Some(Box::new(end));
+}
+
+fn decided(connection: &Connection, category: CloseCategory, farewell: Farewell) -> End {
+    let queue = connection.queue.borrow();
+    End {
+        category,
+        farewell,
+        later: Vec::new(),
+        decided: Instant::now(),
+        delivered: connection.delivered.get(),
+        queue_messages: queue.messages(),
+        queue_bytes: queue.bytes(),
+    }
+}
+
+/// Queues the last frames behind what waits, or throws away what can no longer be sent.
+fn say_farewell(hub: &Hub, connection: &Connection, end: &End) {
+    let close_frame =
+        |code, reason: &str| server_frame(Opcode::Close, &close_payload(code, reason));
+    match &end.farewell {
+        Farewell::Abort | Farewell::ClientEof | Farewell::ClientReset => {
+            hub.clear_queue(connection);
+        }
+        Farewell::Close { code, reason } => {
+            hub.enqueue(connection, close_frame(Some(*code), reason), FrameKind::Other);
+        }
+        Farewell::DisconnectedThenClose { message } => {
+            if connection.mode == Mode::Json {
+                let frame = ServerFrame::Disconnected { message: message.clone() }.print();
+                let frame = server_frame(Opcode::Text, frame.as_bytes());
+                hub.enqueue(connection, frame, FrameKind::Other);
+            }
+            hub.enqueue(connection, close_frame(Some(CLOSE_NORMAL), ""), FrameKind::Other);
+        }
+        Farewell::Echo(frame) => {
+            hub.enqueue(connection, close_frame(frame.code, &frame.reason), FrameKind::Other);
+        }
+    }
+}
+
+/// Writes the ledger row of an ended connection: its socket is gone.
+pub fn settle(hub: &Hub, connection: &Connection, gone: Gone) {
+    hub.clear_queue(connection);
+    hub.forget_socket(connection);
+    if connection.timeline != hub.timeline.get() {
+        return;
+    }
+    let Some(end) = connection.end.take() else { return };
+    let at = |instant: Instant| hub.clock.at_ns(instant);
+    hub.ledger.push(&LedgerEntry::Ended(Box::new(HubEnd {
+        attempt: connection.attempt.clone(),
+        connection_id: connection.id.to_string(),
+        user_id: connection.user_id.as_deref().map(str::to_owned),
+        category: end.category,
+        log_reason: end.category.log_reason().to_owned(),
+        wire: wire(end.farewell, gone),
+        later: end.later,
+        opened_ns: at(connection.opened),
+        decided_ns: at(end.decided),
+        gone_ns: hub.clock.now_ns(),
+        last_life_ns: at(connection.last_life.get()),
+        last_pong_ns: connection.last_pong.get().map(at),
+        delivered: end.delivered,
+        queue_messages: end.queue_messages,
+        queue_bytes: end.queue_bytes,
+        written_bytes: connection.written_bytes.get(),
+        received: connection.received.get(),
+    })));
+}
+
+fn wire(farewell: Farewell, gone: Gone) -> HubWire {
+    match (farewell, gone) {
+        (Farewell::Echo(CloseFrame { code, reason }), _) => HubWire::ClientClose { code, reason },
+        (Farewell::Abort, _) | (_, Gone::Aborted) => HubWire::HubAbort,
+        (Farewell::ClientEof, _) | (_, Gone::ClientEof) => HubWire::ClientEof,
+        (Farewell::ClientReset, _) | (_, Gone::ClientReset) => HubWire::ClientReset,
+        (Farewell::Close { code, reason }, Gone::AsDecided) => HubWire::HubClose { code, reason },
+        (Farewell::DisconnectedThenClose { .. }, Gone::AsDecided) => {
+            HubWire::HubClose { code: CLOSE_NORMAL, reason: String::new() }
+        }
+    }
+}

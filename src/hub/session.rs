@@ -1,0 +1,237 @@
+//! What clients say over an open websocket, and what the hub makes of it.
+
+use std::rc::Rc;
+
+use super::close::{self, Cause, Farewell};
+use super::connection::{Connection, Mode};
+use super::fan_out::{self, Message};
+use super::keep_alive;
+use super::state::Hub;
+use super::tally;
+use crate::protocol::CloseCategory;
+use crate::protocol::rest::is_group_name;
+use crate::protocol::subprotocol::{
+    AckError, AckErrorName, ClientFrame, MessageFrom, Payload, ServerFrame,
+};
+use crate::protocol::token::{GroupAction, permits};
+use crate::ws::frame::server_frame;
+use crate::ws::reader::{FrameError, Next};
+use crate::ws::{CloseFrame, Opcode, ReadEvent};
+
+// Close texts of Microsoft's emulator (client-protocols facts, 5).
+const NOT_JSON: &str = "The client message is not a valid JSON protocol message.";
+const NOT_TEXT: &str = "The JSON subprotocol requires text messages.";
+const TOO_LARGE: &str = "The client message is too large.";
+const BAD_FRAMING: &str = "The client frame is invalid.";
+const MAY_NOT_PUBLISH: &str = "The connection is not authorized for raw sendToGroup mode.";
+
+/// Handles one whole message or control frame.
+pub fn on_event(hub: &Hub, connection: &Rc<Connection>, event: ReadEvent<'_>) -> Next {
+    if connection.is_ended() {
+        return on_event_after_end(connection, &event);
+    }
+    keep_alive::note_frame(hub, connection, matches!(event, ReadEvent::Pong(_)));
+    match event {
+        ReadEvent::Pong(_) => {}
+        ReadEvent::Ping(payload) => hub.send(connection, server_frame(Opcode::Pong, payload)),
+        ReadEvent::Close(frame) => on_close(hub, connection, frame),
+        ReadEvent::Text(text) => {
+            tally::add(&connection.received, 1);
+            match &connection.mode {
+                Mode::Json => on_json(hub, connection, text),
+                _ => on_simple(hub, connection, Payload::Text(text.to_owned())),
+            }
+        }
+        ReadEvent::Binary(bytes) => {
+            tally::add(&connection.received, 1);
+            match &connection.mode {
+                Mode::Json => bad_request(hub, connection, 1003, NOT_TEXT),
+                _ => on_simple(hub, connection, Payload::Binary(bytes.to_vec())),
+            }
+        }
+    }
+    match connection.end.borrow().as_ref() {
+        Some(end) if end.is_immediate() => Next::Stop,
+        _ => Next::Continue,
+    }
+}
+
+/// After the end only the client's close frame matters.
+fn on_event_after_end(connection: &Connection, event: &ReadEvent<'_>) -> Next {
+    if let ReadEvent::Close(_) = event {
+        connection.client_closed.set(true);
+    }
+    Next::Continue
+}
+
+fn on_close(hub: &Hub, connection: &Rc<Connection>, frame: CloseFrame) {
+    connection.client_closed.set(true);
+    if frame.code.is_some_and(|code| !may_stand_in_a_frame(code)) {
+        bad_request(hub, connection, 1002, BAD_FRAMING);
+    } else {
+        close::end(hub, connection, Cause::by_client(Farewell::Echo(frame)));
+    }
+}
+
+/// Whether a close code may stand in a close frame (RFC 6455, 7.4, and the registry behind it).
+const fn may_stand_in_a_frame(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+/// The bytes are not frames.
+pub fn on_bad_frame(hub: &Hub, connection: &Rc<Connection>, error: &FrameError) {
+    if connection.is_ended() {
+        return;
+    }
+    match error {
+        FrameError::Protocol(_) => bad_request(hub, connection, 1002, BAD_FRAMING),
+        FrameError::Utf8 => bad_request(hub, connection, 1007, NOT_JSON),
+        FrameError::TooLarge { .. } => bad_request(hub, connection, 1009, TOO_LARGE),
+    }
+}
+
+fn bad_request(hub: &Hub, connection: &Rc<Connection>, code: u16, reason: &str) {
+    close::end(hub, connection, Cause::close(CloseCategory::BadRequest, code, reason));
+}
+
+fn on_simple(hub: &Hub, connection: &Rc<Connection>, payload: Payload) {
+    count_inbound(hub, &payload);
+    match &connection.mode {
+        Mode::SimplePublish { group } => {
+            if permits(&connection.roles, GroupAction::Send, group) {
+                publish(hub, connection, group, payload, Echo::ToSenderToo);
+            } else {
+                let category = CloseCategory::Unauthorized;
+                close::end(hub, connection, Cause::close(category, 1008, MAY_NOT_PUBLISH));
+            }
+        }
+        _ => {
+            let category = CloseCategory::EventHandlerNotFound;
+            close::end(hub, connection, Cause::close(category, 1011, category.log_reason()));
+        }
+    }
+}
+
+fn on_json(hub: &Hub, connection: &Rc<Connection>, text: &str) {
+    let Ok(frame) = ClientFrame::parse(text) else {
+        bad_request(hub, connection, 1007, NOT_JSON);
+        return;
+    };
+    match frame {
+        ClientFrame::Ping => {
+            let frame = ServerFrame::Pong.print();
+            hub.send(connection, server_frame(Opcode::Text, frame.as_bytes()));
+        }
+        ClientFrame::SequenceAck { .. } => {}
+        ClientFrame::JoinGroup { group, ack_id } => {
+            acknowledged(hub, connection, ack_id, || {
+                check(connection, GroupAction::JoinLeave, &group, "join")?;
+                hub.tables.borrow_mut().join(connection, &group);
+                Ok(())
+            });
+        }
+        ClientFrame::LeaveGroup { group, ack_id } => {
+            acknowledged(hub, connection, ack_id, || {
+                check(connection, GroupAction::JoinLeave, &group, "leave")?;
+                hub.tables.borrow_mut().leave(connection, &group);
+                Ok(())
+            });
+        }
+        ClientFrame::SendToGroup { group, ack_id, no_echo, payload } => {
+            count_inbound(hub, &payload);
+            acknowledged(hub, connection, ack_id, || {
+                check(connection, GroupAction::Send, &group, "send messages to")?;
+                let echo = if no_echo { Echo::NotToSender } else { Echo::ToSenderToo };
+                publish(hub, connection, &group, payload, echo);
+                Ok(())
+            });
+        }
+        // Nobody handles events yet: what Microsoft's emulator answers when none is configured.
+        ClientFrame::Event { ack_id, payload, .. } => {
+            count_inbound(hub, &payload);
+            acknowledged(hub, connection, ack_id, || {
+                Err(AckError {
+                    name: AckErrorName::InternalServerError,
+                    message: "Internal server error".to_owned(),
+                })
+            });
+        }
+    }
+}
+
+fn count_inbound(hub: &Hub, payload: &Payload) {
+    let bytes = match payload {
+        Payload::Text(text) | Payload::Json(text) => text.len(),
+        Payload::Binary(bytes) => bytes.len(),
+    };
+    tally::add(&hub.tally.inbound, bytes as u64);
+}
+
+/// Whether the group's name is acceptable and the client's roles grant the action.
+fn check(
+    connection: &Connection,
+    action: GroupAction,
+    group: &str,
+    what: &str,
+) -> Result<(), AckError> {
+    if !is_group_name(group) {
+        return Err(AckError {
+            name: AckErrorName::BadRequest,
+            message: "The group name is invalid.".to_owned(),
+        });
+    }
+    if !permits(&connection.roles, action, group) {
+        return Err(AckError {
+            name: AckErrorName::Forbidden,
+            message: format!("The client does not have permission to {what} group '{group}'."),
+        });
+    }
+    Ok(())
+}
+
+/// Does what a frame asks for, unless its `ackId` has already succeeded, and answers when it has
+/// one. What it puts into queues stands there before the answer.
+fn acknowledged(
+    hub: &Hub,
+    connection: &Rc<Connection>,
+    ack_id: Option<u64>,
+    act: impl FnOnce() -> Result<(), AckError>,
+) {
+    let Some(ack_id) = ack_id else {
+        // Without an ackId errors are silent (client-protocols facts, 3.3).
+        let _ = act();
+        return;
+    };
+    let result = if connection.acks.borrow().contains(ack_id) {
+        Err(AckError {
+            name: AckErrorName::Duplicate,
+            message: format!("Message with ack-id: {ack_id} has been processed"),
+        })
+    } else {
+        act()
+    };
+    if result.is_ok() {
+        connection.acks.borrow_mut().insert(ack_id);
+    }
+    let frame = ServerFrame::Ack { ack_id, result }.print();
+    hub.send(connection, server_frame(Opcode::Text, frame.as_bytes()));
+}
+
+/// Whether a publisher that is a member gets its own message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Echo {
+    ToSenderToo,
+    NotToSender,
+}
+
+fn publish(hub: &Hub, sender: &Connection, group: &str, payload: Payload, echo: Echo) {
+    let from_user_id = sender.user_id.as_deref().map(str::to_owned);
+    let except = match echo {
+        Echo::ToSenderToo => &[][..],
+        Echo::NotToSender => &[sender.serial],
+    };
+    let from = MessageFrom::Group { group: group.to_owned(), from_user_id };
+    let message = Message::new(from, payload);
+    let members = hub.tables.borrow().of_group(&sender.hub_name, group).cloned().collect();
+    fan_out::deliver(hub, &message, except, members);
+}

@@ -1,0 +1,109 @@
+//! The control API and the streams behind it.
+
+use serde_json::Value;
+use squall::hub::ControlApi;
+use squall::net::http::HttpRequest;
+use squall::protocol::HubSettings;
+use squall::protocol::control::{
+    CAPABILITIES_PATH, CONTROL_VERSION, COUNTERS_PATH, Capabilities, StartTimeline, TIMELINE_PATH,
+    TRACE_PATH, TimelineStarted,
+};
+
+use crate::kit::{TestHub, generous, soon, with_hub, with_options};
+
+#[test]
+fn capabilities_tell_version_settings_and_backlog() {
+    with_hub(generous(), async |hub| {
+        let answer = hub.call("GET", CAPABILITIES_PATH, "", b"").await;
+        let capabilities: Capabilities = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(capabilities.version, CONTROL_VERSION);
+        assert_eq!(capabilities.settings, generous());
+        assert!(capabilities.listen_backlog > 0);
+        assert!(capabilities.now_ns <= hub.clock.now_ns());
+    });
+}
+
+#[test]
+fn without_a_token_or_when_switched_off_there_is_no_such_path() {
+    let ask = async |hub: &TestHub| {
+        let request = HttpRequest {
+            method: http::Method::GET,
+            path_and_query: COUNTERS_PATH.to_owned(),
+            headers: vec![],
+            body: bytes::Bytes::new(),
+        };
+        hub.call_as(request).await.status.as_u16()
+    };
+    with_hub(generous(), async |hub| {
+        assert_eq!(ask(hub).await, 404);
+        assert_eq!(hub.status("GET", COUNTERS_PATH).await, 200);
+        assert_eq!(hub.status("GET", "/_squall/nothing").await, 404);
+        assert_eq!(hub.status("DELETE", COUNTERS_PATH).await, 404);
+    });
+    with_options(generous(), ControlApi::Off, async |hub| {
+        assert_eq!(hub.status("GET", COUNTERS_PATH).await, 404);
+    });
+}
+
+#[test]
+fn a_timeline_starts_everything_at_nothing_once_nobody_is_there() {
+    with_hub(generous(), async |hub| {
+        let start = StartTimeline { run: "r".into(), settings: HubSettings::ci() };
+        let mut ledger = hub.lines("/_squall/ledger").await;
+        let (first, _) = hub.member("first", "room").await;
+        assert_eq!(hub.post(TIMELINE_PATH, &start).await, 409);
+        first.leave().await;
+        assert!(soon(ledger.next()).await.unwrap().unwrap().starts_with(b"{"));
+        hub.refused("/client/hubs/chat").await;
+
+        let body = serde_json::to_vec(&start).unwrap();
+        let answer = hub.call("POST", TIMELINE_PATH, "application/json", &body).await;
+        let started: TimelineStarted = serde_json::from_slice(&answer.body).unwrap();
+        assert!(started.now_ns <= hub.clock.now_ns());
+        let counters = hub.counters().await;
+        assert_eq!(counters, squall::protocol::control::Counters::default());
+        let answer = hub.call("GET", CAPABILITIES_PATH, "", b"").await;
+        let capabilities: Capabilities = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(capabilities.settings, HubSettings::ci());
+
+        let (second, _) = hub.json("second").await;
+        second.leave().await;
+        let end = &hub.ends(1).await[0];
+        assert_eq!(end.attempt.as_ref().unwrap().population, "second");
+        assert!(end.opened_ns >= started.now_ns);
+
+        let mut broken = start.clone();
+        broken.settings.keep_alive.interval = std::time::Duration::ZERO;
+        assert_eq!(hub.post(TIMELINE_PATH, &broken).await, 400);
+        assert_eq!(hub.post(TIMELINE_PATH, &1).await, 400);
+    });
+}
+
+#[test]
+fn the_trace_has_a_record_for_every_start_end_and_refusal() {
+    with_hub(generous(), async |hub| {
+        let mut trace = hub.lines(TRACE_PATH).await;
+        let (client, id) = hub.json("alice").await;
+        hub.refused("/client/hubs/chat?squall=p.1.0").await;
+        client.leave().await;
+        let mut next = async || {
+            let line = soon(trace.next()).await.unwrap().unwrap();
+            serde_json::from_slice::<Value>(&line).unwrap()
+        };
+        let started = next().await;
+        assert_eq!(started["operationName"], "ConnectionStarted");
+        assert_eq!(started["category"], "ConnectivityLogs");
+        assert_eq!(started["callerIpAddress"], "127.0.0.1");
+        assert_eq!(started["properties"]["connectionId"], id.as_str());
+        assert_eq!(started["properties"]["message"], "Connection started");
+        assert_eq!(started["properties"]["squallAttempt"], "alice.0.0");
+        let refused = next().await;
+        assert_eq!(refused["operationName"], "ConnectionAborted");
+        assert_eq!(refused["properties"]["collection"], "Authorization");
+        let ended = next().await;
+        assert_eq!(ended["operationName"], "ConnectionEnded");
+        assert_eq!(ended["properties"]["message"], "Connection ended. Reason: ");
+        assert_eq!(ended["properties"]["closeCategory"], "Normal");
+        assert_eq!(ended["properties"]["hub"], "chat");
+    });
+}
