@@ -319,8 +319,14 @@ fn counters_agree(plan: &Plan, summary: &Summary, after: &Counters) -> Finding {
     compare("opens", after.connection_open_count, opens.saturating_add(unread));
     for category in CloseCategory::ALL {
         let hub = after.connection_close_count.get(&category).copied().unwrap_or(0);
-        compare(category.name(), hub, rows(summary, |key| key.category == Some(category)));
+        // Who was refused never had a connection that could be closed.
+        let closed = |key: &CloseKey| key.category == Some(category) && key.wire.is_some();
+        compare(category.name(), hub, rows(summary, closed));
     }
+    let statuses = after.client_request_status.iter();
+    let refused = statuses.filter(|(status, _)| **status != 101).map(|(_, count)| *count).sum();
+    let rows_refused = rows(summary, |key| key.category.is_some() && key.wire.is_none());
+    compare("refusals", refused, rows_refused);
     let (delivered, least, most) = deliveries(plan, summary, after);
     if !(least..=most).contains(&delivered) {
         let clients = Quantity { at_least: least, at_most: most };

@@ -75,8 +75,12 @@ fn summary(plan: &Plan, rows: &[&[(CloseCategory, u64)]]) -> Summary {
             sums.attempts += count;
             sums.opens += if wire.is_some() { *count } else { 0 };
             let key = CloseKey { population: number, category: Some(*category), wire, observation };
-            summary.closes.entry(key).or_default().count += count;
-            *after.connection_close_count.entry(*category).or_default() += count;
+            summary.closes.entry(key.clone()).or_default().count += count;
+            if key.wire.is_some() {
+                *after.connection_close_count.entry(*category).or_default() += count;
+            } else {
+                *after.client_request_status.entry(429).or_default() += count;
+            }
             summary.rows_observed += count;
         }
         after.connection_open_count += sums.opens;
