@@ -111,3 +111,51 @@ async fn admit_closed(fleet: Rc<Fleet>, queue: ClosedQueue) {
         fleet.begin((queue.population, index), planned, Some(slot));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    use crate::engine::testkit;
+    use crate::scenario::plan::ArrivalSchedule;
+
+    proptest! {
+        /// Who arrives when does not depend on how many shards there are, and nobody is forgotten.
+        #[test]
+        fn shards_share_one_schedule(
+            counts in proptest::collection::vec(1_u32..40, 1..4),
+            rate in 1.0_f64..1_000.0,
+            shards in 1_usize..5,
+        ) {
+            let mut plan = testkit::plan(&counts);
+            for population in &mut plan.populations {
+                population.arrival = Arrival::Open {
+                    start: Duration::from_millis(7),
+                    schedule: ArrivalSchedule::Poisson { rate },
+                };
+            }
+            let all = |shards| -> Vec<Arrivals> {
+                let layout = Layout::new(&plan, shards);
+                (0..shards).map(|shard| Arrivals::of_shard(&plan, &layout, shard)).collect()
+            };
+            let alone = all(1).remove(0);
+            let shares = all(shards);
+            prop_assert_eq!(shares.iter().map(Arrivals::count).sum::<u64>(), plan.clients());
+            let mut merged: Vec<_> = shares.into_iter().flat_map(|share| share.open).collect();
+            merged.sort_unstable();
+            prop_assert_eq!(merged, alone.open);
+        }
+    }
+
+    #[test]
+    fn a_closed_population_waits_in_order_of_index() {
+        let mut plan = testkit::plan(&[7]);
+        plan.populations[0].arrival = Arrival::Closed { start: Duration::ZERO, slots: 3 };
+        let layout = Layout::new(&plan, 2);
+        let queue = |shard| Arrivals::of_shard(&plan, &layout, shard).closed.remove(0);
+        let (even, odd) = (queue(0), queue(1));
+        assert_eq!((even.slots, even.indexes), (2, vec![0, 2, 3, 5, 6]));
+        assert_eq!((odd.slots, odd.indexes), (1, vec![1, 4]));
+    }
+}

@@ -22,6 +22,10 @@ const COUNTERS_EVERY: Duration = Duration::from_millis(50);
 /// How long ledger entries of connections that are gone may be under way.
 const ENTRIES_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long resource-log records may be under way once the ledger is whole. (They are written
+/// together; nothing says which record is the last.)
+const RECORDS_WITHIN: Duration = Duration::from_millis(50);
+
 /// Looks at the number of open descriptors, at most, until it is what it was.
 const DESCRIPTOR_LOOKS: usize = 20;
 
@@ -39,6 +43,8 @@ impl Dispatcher {
             let until = Instant::now() + self.hub_knows_within();
             self.pump_unless_now(until, |run| run.joiner.awaited() == 0).await?;
             self.read_counters().await?;
+            let until = Instant::now() + RECORDS_WITHIN;
+            self.pump_unless_now(until, |_| false).await?;
         }
         self.count_descriptors(descriptors_before).await
     }

@@ -209,7 +209,7 @@ fn unreachable(error: &CallError) -> EngineError {
             "; check the access key of the connection string, and the clocks of both machines"
         }
         CallError::Status { status: StatusCode::NOT_FOUND, .. } => {
-            "; this is no Squall hub, or its control API is off"
+            "; the access key is not this hub's, or it is no Squall hub with a control API"
         }
         _ => "",
     };

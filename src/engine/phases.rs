@@ -31,8 +31,9 @@ const LEAD: Duration = Duration::from_millis(50);
 /// Ends of attempts that may wait for the dispatcher. Past it they are lost and the run is invalid.
 const ENDS_MAX: usize = 65_536;
 
-/// How long clients that are killed, and shards that are told to finish, may take.
-const KILL_WITHIN: Duration = Duration::from_millis(400);
+/// How long clients that are killed may take, and then shards that are told to finish: together
+/// well within the second that a wish to stop at once leaves.
+const KILL_WITHIN: Duration = Duration::from_millis(150);
 
 /// Beyond the grace of the clients themselves, for the last of them to notice.
 const LEAVE_MARGIN: Duration = Duration::from_millis(500);
@@ -51,7 +52,7 @@ pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
     let (mut dispatcher, mut company) = prepare(input).await?;
     let how = dispatcher.running().await?;
     drop(company.rest_stop.take());
-    let how = dispatcher.wind_down(how).await?;
+    dispatcher.wind_down().await?;
     for thread in company.threads.drain(..) {
         // A shard that has not ended by now is reported as tasks left over; nobody waits for it.
         if dispatcher.all_shards_ended() {
@@ -172,6 +173,7 @@ impl Dispatcher {
                 _ if settled <= over && self.nothing_is_waited_for() => {
                     return Ok(HowEnded::Decided);
                 }
+                _ if over <= Instant::now() => return Ok(HowEnded::TimeUp),
                 _ => {}
             }
         }
@@ -185,8 +187,7 @@ impl Dispatcher {
     }
 
     /// Drains, then lets everybody leave. A wish to stop now cuts both short.
-    async fn wind_down(&mut self, how: HowEnded) -> Result<HowEnded, EngineError> {
-        let interrupted = |stopped| if stopped > Stop::Run { HowEnded::Interrupted } else { how };
+    async fn wind_down(&mut self) -> Result<(), EngineError> {
         if self.stopped < Stop::Now {
             self.enter(Phase::Draining);
             self.tell_all(|| Command::Drain)?;
@@ -206,8 +207,7 @@ impl Dispatcher {
         }
         self.tell_all(|| Command::Finish)?;
         let until = Instant::now() + KILL_WITHIN;
-        self.pump_through(until, Self::all_shards_ended).await?;
-        Ok(interrupted(self.stopped))
+        self.pump_through(until, Self::all_shards_ended).await
     }
 
     /// Whether every shard has ended in order.
@@ -266,6 +266,7 @@ impl Dispatcher {
         self.merge_shards();
         let elapsed = self.at_ns(Instant::now());
         self.summary.elapsed_ns = elapsed;
+        let how = if self.stopped > Stop::Run { HowEnded::Interrupted } else { how };
         self.emit(EventKind::RunEnded { how });
         let lost = self.events.lost + ends_lost;
         if lost > 0 {

@@ -8,7 +8,7 @@ use crate::protocol::{AttemptId, CloseCategory, HubSettings, Subprotocol};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
     Arrival, ArrivalSchedule, FirstAttempt, Population, Reconnect, ReconnectAfter, ReconnectPolicy,
-    Requires, Scaling, TokenPolicy, UserPolicy,
+    Requires, Scaling, Senders, TokenPolicy, Traffic, UserPolicy,
 };
 
 /// A plan of steady populations of these sizes that arrive at once; two seconds long.
@@ -116,5 +116,23 @@ pub(crate) fn hub_refusal(population: &str, index: u32, number: u32) -> HubRefus
         status: 429,
         log_reason: CloseCategory::ConnectionCountLimitReached.log_reason().to_owned(),
         at_ns: 2,
+    }
+}
+
+/// Acknowledged traffic to the first group from clients `first..first + count` of the first
+/// population, at `rate` messages per second each, without an end.
+pub(crate) fn traffic(first: u32, count: u32, rate: f64) -> Traffic {
+    Traffic {
+        name: "chatter".into(),
+        from: Senders::Clients { population: 0, first, count },
+        to: 0,
+        rate,
+        size: 64,
+        start: Duration::ZERO,
+        until: None,
+        acknowledged: true,
+        in_flight: None,
+        no_echo: false,
+        stream_base: first,
     }
 }

@@ -107,3 +107,53 @@ pub(super) async fn send(fleet: Rc<Fleet>, mut sends: Sends) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::engine::testkit;
+
+    /// Everything due by `elapsed`, in order: when, whose traffic, which sender, which message.
+    fn due(sends: &mut Sends, plan: &Plan, elapsed: Duration) -> Vec<(u128, usize, u32, u32)> {
+        let mut out = Vec::new();
+        while let Some((planned, _)) = sends.take_due(plan, elapsed) {
+            let Planned { at, traffic, position, sequence } = planned;
+            out.push((at.as_millis(), traffic, position, sequence));
+        }
+        out
+    }
+
+    #[test]
+    fn a_loop_that_comes_late_hands_over_every_message_at_its_own_instant() {
+        let mut plan = testkit::plan(&[2]);
+        plan.traffic = vec![testkit::traffic(0, 1, 10.0), testkit::traffic(1, 1, 5.0)];
+        let layout = Layout::new(&plan, 1);
+        let mut sends = Sends::of_shard(&plan, &layout, 0);
+        assert_eq!(sends.bounded(&plan), 0);
+        assert_eq!(due(&mut sends, &plan, Duration::ZERO), [(0, 0, 0, 1), (0, 1, 0, 1)]);
+        assert_eq!(sends.next_at(), Some(Duration::from_millis(100)));
+        let late = due(&mut sends, &plan, Duration::from_millis(350));
+        assert_eq!(late, [(100, 0, 0, 2), (200, 0, 0, 3), (200, 1, 0, 2), (300, 0, 0, 4)]);
+    }
+
+    #[test]
+    fn bounded_senders_have_a_last_message() {
+        let mut plan = testkit::plan(&[3]);
+        let mut traffic = testkit::traffic(0, 3, 10.0);
+        traffic.until = Some(Duration::from_millis(150));
+        plan.traffic = vec![traffic];
+        let bounded = |shard, shards| {
+            Sends::of_shard(&plan, &Layout::new(&plan, shards), shard).bounded(&plan)
+        };
+        assert_eq!((bounded(0, 1), bounded(0, 2), bounded(1, 2)), (3, 2, 1));
+        let mut sends = Sends::of_shard(&plan, &Layout::new(&plan, 1), 0);
+        let mut last = 0;
+        while let Some((_, another)) = sends.take_due(&plan, Duration::from_secs(1)) {
+            last += u32::from(another == Another::None);
+        }
+        assert_eq!(last, 3);
+        assert_eq!(sends.next_at(), None);
+    }
+}
