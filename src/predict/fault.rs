@@ -8,7 +8,8 @@ use crate::scenario::Plan;
 use crate::scenario::plan::{Fault, Population, PopulationIndex, Quantity, UserPolicy};
 
 /// Categories that faults aimed at a population cause in it, without any fault of its own: a
-/// bystander that no fault is aimed at closes in order (invariant I7).
+/// bystander that no fault is aimed at closes in order (invariant I7). A freeze causes none: the
+/// hub does not count it as silence of its clients.
 #[must_use]
 pub fn addressed(plan: &Plan, index: PopulationIndex) -> BTreeSet<CloseCategory> {
     let mut categories = BTreeSet::new();
@@ -16,13 +17,6 @@ pub fn addressed(plan: &Plan, index: PopulationIndex) -> BTreeSet<CloseCategory>
     let present = u64::from(population.count);
     for at in &plan.faults {
         match &at.fault {
-            // No ping is sent and no pong read while the hub is frozen.
-            Fault::Freeze { lasting } => {
-                let keep_alive = plan.hub.keep_alive;
-                if lasting.saturating_add(keep_alive.interval) > keep_alive.timeout {
-                    categories.insert(CloseCategory::PingTimeout);
-                }
-            }
             // Open connections stay; who comes later may find less room.
             Fault::Scale { .. } => {
                 categories.insert(CloseCategory::ConnectionCountLimitReached);
@@ -72,10 +66,10 @@ pub(super) fn victims(
         Fault::Reload { .. } if plan.populations.len() > 1 => {
             Quantity { at_least: 0, at_most: present }
         }
+        // The hub rounds, and drops at least one.
         Fault::Reload { share, .. } => {
-            let part = present as f64 * share;
-            let whole = super::flow::whole;
-            Quantity { at_least: whole(part.floor()), at_most: whole(part.ceil()) }
+            let part = super::flow::whole((present as f64 * share).round());
+            Quantity::exactly(part.max(1).min(present))
         }
         Fault::CloseConnections { population: of, count, .. } if *of == index => {
             Quantity::exactly(count.map_or(present, |count| present.min(u64::from(count))))

@@ -7,6 +7,7 @@ use super::{ConflictKind, Fate, HubPlace, addressed, conflicts, fates, forecasts
 use crate::measure::summary::Since;
 use crate::protocol::CloseCategory::{self, *};
 use crate::protocol::settings::{LifeSign, Tier};
+use crate::scenario;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
     Arrival, ArrivalSchedule, Behaviour, Claim, Fault, FirstAttempt, Quantity, ReconnectAfter,
@@ -334,4 +335,45 @@ fn returns_after_a_reload_are_connects() {
     assert!(need(&plan, HubPlace::Embedded).connects_per_second >= 250);
     plan.populations[0].reconnect.first = FirstAttempt::Within(ms(0));
     assert_eq!(need(&plan, HubPlace::Embedded).connects_per_second, 500);
+}
+
+/// A built-in scenario, at its own size or at another total.
+fn shipped(builtin: &scenario::Builtin, total: Option<u32>) -> Plan {
+    let source = scenario::Source {
+        name: builtin.name.into(),
+        origin: builtin.name.into(),
+        text: builtin.text.into(),
+    };
+    let overrides = scenario::Overrides { total, ..scenario::Overrides::default() };
+    scenario::load(&source, &overrides, &|_| None).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn every_shipped_scenario_expects_what_is_foretold() {
+    assert!(!scenario::builtins().is_empty());
+    for builtin in scenario::builtins() {
+        for total in [None, Some(20), Some(3_000)] {
+            let plan = shipped(builtin, total);
+            assert_eq!(conflicts(&plan), [], "{} {total:?}", builtin.name);
+        }
+    }
+}
+
+/// At its own size every drop that a scenario expects is foretold to the very row, and no other.
+#[test]
+fn shipped_scenarios_are_foretold_to_the_row() {
+    for builtin in scenario::builtins() {
+        let plan = shipped(builtin, None);
+        let told = forecasts(&plan);
+        for expectation in &plan.expectations {
+            let Claim::Closes(wanted) = &expectation.claim else { continue };
+            let drops: std::collections::BTreeMap<_, _> = wanted
+                .iter()
+                .filter(|(category, quantity)| category.is_drop() && quantity.at_most > 0)
+                .copied()
+                .collect();
+            let told = &told[usize::from(expectation.population)];
+            assert_eq!(told.drops, drops, "{} {}", builtin.name, expectation.path);
+        }
+    }
 }

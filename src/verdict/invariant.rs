@@ -312,19 +312,16 @@ fn counters_agree(plan: &Plan, summary: &Summary, after: &Counters) -> Finding {
     };
     compare("ledger entries of no client's attempt", summary.hub_rows_unmatched, 0);
     let opens = populations(summary).fold(0_u64, |sum, (_, of)| sum.saturating_add(of.opens));
-    // The hub's 101 was sent and the client had given up, or was dropped, before it was read.
-    let unread = rows(summary, |key| {
-        key.wire.is_some() && matches!(key.observation, ClientObservation::HandshakeFailed { .. })
-    });
-    compare("opens", after.connection_open_count, opens.saturating_add(unread));
+    compare("opens", after.connection_open_count, opens.saturating_add(opened_unread(summary)));
     for category in CloseCategory::ALL {
-        let hub = after.connection_close_count.get(&category).copied().unwrap_or(0);
-        // Who was refused never had a connection that could be closed.
+        // A refused attempt was no connection, so it is not counted as the close of one.
         let closed = |key: &CloseKey| key.category == Some(category) && key.wire.is_some();
+        let hub = after.connection_close_count.get(&category).copied().unwrap_or(0);
         compare(category.name(), hub, rows(summary, closed));
     }
     let statuses = after.client_request_status.iter();
-    let refused = statuses.filter(|(status, _)| **status != 101).map(|(_, count)| *count).sum();
+    let refusals = statuses.filter(|(status, _)| **status != 101);
+    let refused = refusals.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
     let rows_refused = rows(summary, |key| key.category.is_some() && key.wire.is_none());
     compare("refusals", refused, rows_refused);
     let (delivered, least, most) = deliveries(plan, summary, after);
@@ -342,6 +339,23 @@ fn counters_agree(plan: &Plan, summary: &Summary, after: &Counters) -> Finding {
         words::count(delivered)
     );
     finding("I8", "the hub's counters equal the clients' sums", fine, &complaints, Rests::Counts)
+}
+
+/// Connections that the hub opened and the client did not: it gave up, or they were dropped, before
+/// it had read the hub's answer.
+fn opened_unread(summary: &Summary) -> u64 {
+    let is_unopened = |key: &CloseKey| {
+        matches!(
+            key.observation,
+            ClientObservation::ConnectFailed { .. }
+                | ClientObservation::HandshakeFailed { .. }
+                | ClientObservation::Refused { .. }
+        )
+    };
+    let given_up = rows(summary, |key| key.wire.is_some() && is_unopened(key));
+    // What ended in another way and was never open ended between the 101 and the first frame.
+    let refusals = populations(summary).fold(0_u64, |sum, (_, of)| sum.saturating_add(of.refusals));
+    given_up.saturating_add(refusals.saturating_sub(rows(summary, is_unopened)))
 }
 
 /// Deliveries by the hub's count, and the least and the most they can be by the clients': every

@@ -28,15 +28,16 @@
 //! | hub's close frame | that code and reason (4) | reset, end of stream | unaware, no answer (5) |
 //! | hub's reset | reset, end of stream (6) | | unaware, no answer |
 //! | client's close frame | the echo of its code | no answer, reset, end of stream | unaware |
-//! | client's end or reset | no answer | | unaware, reset, end of stream (7) |
+//! | client's end or reset | vanished (8), no answer | | unaware, reset, end of stream (7) |
 //!
 //! 4. Whoever of the two thinks to have closed first: close frames may cross.
 //! 5. No answer to its own close frame.
 //! 6. Where the error of the reset was told to a write before it was told to the read.
 //! 7. By the relay that holds the silence.
+//! 8. As its behaviour says, or because the run was over and it was ended at once.
 //!
-//! Clients that vanish, as their behaviour says, may do so before any of these reaches them. An
-//! answer to a close frame may also be missing wherever the hub was frozen.
+//! Clients that vanish, as their behaviour says, may do so before any of the others reaches them.
+//! An answer to a close frame may also be missing wherever the hub was frozen.
 //!
 //! A handshake that did not finish (in time, before the run's end, before the connection's end)
 //! goes with every form: the hub may have sent its 101 just before. What breaks the protocol goes
@@ -232,7 +233,12 @@ fn is_view_of(plan: &Plan, wire: &HubWire, key: &CloseKey, client: ClientKind) -
         observation @ ClientObservation::HandshakeFailed { .. } => {
             is_unfinished_handshake(observation)
         }
-        ClientObservation::Vanished => client.vanishes == Vanishes::Yes,
+        ClientObservation::Vanished => match wire {
+            HubWire::ClientEof | HubWire::ClientReset => true,
+            HubWire::HubClose { .. } | HubWire::HubAbort | HubWire::ClientClose { .. } => {
+                client.vanishes == Vanishes::Yes
+            }
+        },
         ClientObservation::Unaware => deaf,
         ClientObservation::NoCloseAnswer => match wire {
             HubWire::ClientEof | HubWire::ClientReset => true,

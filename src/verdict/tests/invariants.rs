@@ -59,6 +59,19 @@ fn invariants_find_what_does_not_add_up() {
 }
 
 #[test]
+fn refused_attempts_are_no_closes_and_unread_answers_are_opens() {
+    let plan = plan(vec![population("crowd", 25)]);
+    let listed: &[_] = &[(Normal, 20), (ConnectionCountLimitReached, 5)];
+    let mut summary = summary(&plan, &[listed]);
+    assert_eq!(told(&plan, &summary, "I8").0, Outcome::Pass);
+    // A JSON client whose stream ended between the 101 and the `connected` frame never opened.
+    summary.populations[0].opens -= 1;
+    assert_eq!(told(&plan, &summary, "I8").0, Outcome::Fail);
+    summary.populations[0].refusals += 1;
+    assert_eq!(told(&plan, &summary, "I8").0, Outcome::Pass);
+}
+
+#[test]
 fn in_a_calm_run_every_delivery_arrived_or_is_lost() {
     let plan = plan(vec![population("members", 5)]);
     let mut summary = summary(&plan, &[&[(Normal, 5)]]);

@@ -73,13 +73,14 @@ fn summary(plan: &Plan, rows: &[&[(CloseCategory, u64)]]) -> Summary {
         for (category, count) in *rows {
             let (wire, observation) = usual(*category);
             sums.attempts += count;
-            sums.opens += if wire.is_some() { *count } else { 0 };
+            let (opened, refused) = if wire.is_some() { (*count, 0) } else { (0, *count) };
+            sums.opens += opened;
+            sums.refusals += refused;
             let key = CloseKey { population: number, category: Some(*category), wire, observation };
-            summary.closes.entry(key.clone()).or_default().count += count;
-            if key.wire.is_some() {
-                *after.connection_close_count.entry(*category).or_default() += count;
-            } else {
-                *after.client_request_status.entry(429).or_default() += count;
+            summary.closes.entry(key).or_default().count += count;
+            *after.connection_close_count.entry(*category).or_default() += opened;
+            if refused > 0 {
+                *after.client_request_status.entry(429).or_default() += refused;
             }
             summary.rows_observed += count;
         }
