@@ -253,6 +253,9 @@ impl Session {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Option<Ending> {
+        if let Some(how) = self.talk.behaviours.vanishes(now) {
+            return self.vanish(how, now, cx);
+        }
         let seen = self.poll_reading(me, publisher.as_deref_mut(), now, cx);
         if let Some(observation) = seen {
             let wish = self.wish();
@@ -261,9 +264,6 @@ impl Session {
         if let Some(heard) = self.talk.heard.take() {
             self.part(me, heard);
             return self.poll_parting(now, cx);
-        }
-        if let Some(how) = self.talk.behaviours.vanishes(now) {
-            return self.vanish(how, now, cx);
         }
         self.talk.act(now);
         // Once everything is handed over nothing has to be waited for; the socket's readiness wakes
@@ -409,9 +409,9 @@ impl Session {
         let how_left = match how {
             Vanish::Reset => HowLeft::Abort,
             Vanish::Fin => {
-                // The end of stream leaves before the socket does, so that unread bytes cannot turn
-                // it into a reset.
-                let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+                // The end of stream leaves before the socket does, and what is unread is read and
+                // forgotten: closing over unread bytes would be a reset.
+                let _ = poll_drained(&mut self.stream, cx);
                 HowLeft::Close
             }
             Vanish::BlackHole => {

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, timeout};
 
-use crate::client::{Credentials, EndSink, Limits, Shard, ShardCounts, VirtualClient};
+use crate::client::{Credentials, EndSink, LIMITS, Limits, Shard, ShardCounts, VirtualClient};
 use crate::event::ClientEnd;
 use crate::measure::{LatencyKind, LatencySet, StreamBook};
 use crate::net::{Clock, Connector, Pacer};
@@ -34,7 +34,7 @@ use crate::ws::{FrameReader, Opcode, ReadEvent, Role};
 pub const LONG: Duration = Duration::from_secs(20);
 pub const MS: Duration = Duration::from_millis(1);
 
-/// Limits that a test can wait for.
+/// Limits that a test can wait for; only where something is to run into them.
 pub const SHORT: Limits = Limits {
     connect: Duration::from_millis(300),
     handshake: Duration::from_millis(300),
@@ -74,9 +74,9 @@ pub fn population(protocol: Subprotocol) -> Population {
     }
 }
 
-/// The same with a behaviour from a window's start on.
-pub fn behaving(protocol: Subprotocol, behaviour: Behaviour, from: Duration) -> Population {
-    let behaviours = vec![TimedBehaviour { behaviour, from, until: None }];
+/// The same with a behaviour, from the open on.
+pub fn behaving(protocol: Subprotocol, behaviour: Behaviour) -> Population {
+    let behaviours = vec![TimedBehaviour { behaviour, from: Duration::ZERO, until: None }];
     Population { behaviours, ..population(protocol) }
 }
 
@@ -87,7 +87,7 @@ pub fn plan(population: Population) -> Plan {
         seed: 7,
         duration: Duration::from_secs(10),
         settle: Duration::ZERO,
-        grace: Duration::from_millis(400),
+        grace: LONG,
         hub: HubSettings::ci(),
         hub_name: "hub".into(),
         requires: Requires::default(),
@@ -138,7 +138,16 @@ impl World {
 
     /// A client that begins now.
     pub fn start(&self, index: u32) -> (Rc<VirtualClient>, JoinHandle<()>) {
-        let client = VirtualClient::limited(Rc::clone(&self.shard), 0, index, &SHORT);
+        self.start_within(index, &LIMITS)
+    }
+
+    /// A client that begins now, with limits.
+    pub fn start_within(
+        &self,
+        index: u32,
+        limits: &'static Limits,
+    ) -> (Rc<VirtualClient>, JoinHandle<()>) {
+        let client = VirtualClient::limited(Rc::clone(&self.shard), 0, index, limits);
         let task = tokio::task::spawn_local(Rc::clone(&client).run(Instant::now()));
         (client, task)
     }
