@@ -95,6 +95,10 @@ impl HttpConnection {
         let mut first_request = pin!(async {
             this.hub.pacer.until(Instant::now() + limits.handshake).await;
             this.hub.gate.passable().await;
+            // Whatever is asked may take its time: a ledger is read for as long as a run lasts.
+            if this.asked.get() {
+                std::future::pending::<()>().await;
+            }
         });
         let mut phase = this.hub.phase.subscribe();
         phase.mark_changed();
@@ -110,7 +114,7 @@ impl HttpConnection {
                     ready!(this.hub.gate.poll_passable(cx));
                     http.poll_without_shutdown(cx)
                 }) => break served.is_ok(),
-                () = first_request.as_mut(), if !this.asked.get() => break false,
+                () = first_request.as_mut() => break false,
             }
         };
         let Some(connection) = this.opened.take() else { return };
