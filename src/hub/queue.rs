@@ -12,7 +12,7 @@ pub const FRAMES_PER_WRITE_MAX: usize = 64;
 
 /// Capacity in frames that an empty queue keeps; more is given back, so that a burst does not stay
 /// in an idle connection's memory.
-const IDLE_CAPACITY_MAX: usize = 16;
+const IDLE_CAPACITY_MAX: usize = 8;
 
 /// What a queued frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use rand::{Rng as _, SeedableRng as _};
+use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -25,6 +25,7 @@ use super::tables::Tables;
 use super::tally::{self, Tally};
 use super::trace;
 use crate::net::{Clock, Pacer};
+use crate::pace;
 use crate::protocol::control::Counters;
 use crate::protocol::subprotocol::ServerFrame;
 use crate::protocol::token::AccessKeys;
@@ -307,7 +308,7 @@ struct ConnectionIds {
 
 impl ConnectionIds {
     fn new(seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = pace::stream(seed, "hub", 0, pace::Purpose::Ids);
         let tail = format!("{:09x}", rng.next_u64() >> 28);
         Self { rng, tail }
     }

@@ -42,7 +42,8 @@ fn who_answers_no_ping_is_dropped_within_a_timeout_and_an_interval() {
         let (seen, ()) = tokio::join!(talk, healthy.hears_nothing(Duration::from_secs(2)));
         assert_eq!(seen.last(), Some(&Seen::Reset), "{seen:?}");
         let pings = seen.iter().filter(|seen| **seen == Seen::Ping(vec![])).count();
-        assert_eq!(pings, 2, "at 200 and 400 ms; at 600 ms it is dropped: {seen:?}");
+        // At 200 and 400 ms (a busy machine may skip one); at 600 ms it is dropped.
+        assert!((1..=2).contains(&pings), "{seen:?}");
 
         let ends = hub.ends(1).await;
         assert_eq!(ends[0].category, CloseCategory::PingTimeout);
@@ -242,7 +243,7 @@ async fn ends_within(mut stream: TcpStream, lasting: Duration) -> Vec<u8> {
 
 #[test]
 fn slow_handshakes_are_cut_off_from_the_first_byte() {
-    let limits = HubLimits { handshake: Duration::from_millis(300), ..generous().limits };
+    let limits = HubLimits { handshake: Duration::from_millis(800), ..generous().limits };
     with_hub(HubSettings { limits, ..generous() }, async |hub| {
         let silent = TcpStream::connect(hub.address).await.unwrap();
         let mut dripping = TcpStream::connect(hub.address).await.unwrap();
@@ -362,6 +363,18 @@ fn a_frozen_hub_does_nothing_and_drops_nobody_afterwards() {
         assert!(hub.counters().await.connection_close_count.is_empty());
         client.leave().await;
         late.leave().await;
+    });
+}
+
+#[test]
+fn a_frozen_hub_can_be_stopped() {
+    with_hub(generous(), async |hub| {
+        let (mut client, _) = hub.json("client").await;
+        let lasting = Duration::from_secs(3600);
+        assert_eq!(hub.post(FAULT_PATH, &HubFault::Freeze { lasting }).await, 204);
+        client.hears_nothing(SHORT).await;
+        hub.begin_stop();
+        assert_eq!(client.closed().await.0, Some((1001, String::new())));
     });
 }
 

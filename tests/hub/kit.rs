@@ -1,5 +1,6 @@
 //! Starts a hub, connects clients of both kinds, calls REST, reads the ledger.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub fn generous() -> HubSettings {
 pub struct TestHub {
     pub address: SocketAddr,
     pub clock: Clock,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Cell<Option<oneshot::Sender<()>>>,
     serving: Option<JoinHandle<Counters>>,
 }
 
@@ -95,12 +96,17 @@ impl TestHub {
             },
             Duration::from_secs(2),
         ));
-        Self { address, clock, stop: Some(stop), serving: Some(serving) }
+        Self { address, clock, stop: Cell::new(Some(stop)), serving: Some(serving) }
+    }
+
+    /// Asks the hub to stop.
+    pub fn begin_stop(&self) {
+        drop(self.stop.take());
     }
 
     /// Stops the hub gracefully.
     pub async fn stop(&mut self) -> Counters {
-        drop(self.stop.take());
+        self.begin_stop();
         soon(self.serving.take().unwrap()).await.unwrap()
     }
 
