@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -92,12 +92,12 @@ impl HttpConnection {
             .max_buf_size(buffer_bytes)
             .auto_date_header(false)
             .serve_connection(TokioIo::new(stream), service);
-        let mut first_request = pin!(async {
+        let mut no_request_in_time = pin!(async {
             this.hub.pacer.until(Instant::now() + limits.handshake).await;
             this.hub.gate.passable().await;
             // Whatever is asked may take its time: a ledger is read for as long as a run lasts.
             if this.asked.get() {
-                std::future::pending::<()>().await;
+                pending::<()>().await;
             }
         });
         let mut phase = this.hub.phase.subscribe();
@@ -114,7 +114,7 @@ impl HttpConnection {
                     ready!(this.hub.gate.poll_passable(cx));
                     http.poll_without_shutdown(cx)
                 }) => break served.is_ok(),
-                () = first_request.as_mut() => break false,
+                () = no_request_in_time.as_mut() => break false,
             }
         };
         let Some(connection) = this.opened.take() else { return };

@@ -1,12 +1,14 @@
 //! The control API and the streams behind it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use squall::hub::ControlApi;
 use squall::net::http::HttpRequest;
 use squall::protocol::HubSettings;
 use squall::protocol::control::{
-    CAPABILITIES_PATH, CONTROL_VERSION, COUNTERS_PATH, Capabilities, StartTimeline, TIMELINE_PATH,
-    TRACE_PATH, TimelineStarted,
+    CAPABILITIES_PATH, CONTROL_VERSION, COUNTERS_PATH, Capabilities, LEDGER_PATH, StartTimeline,
+    TIMELINE_PATH, TRACE_PATH, TimelineStarted,
 };
 
 use crate::kit::{TestHub, generous, soon, with_hub, with_options};
@@ -49,7 +51,7 @@ fn without_a_token_or_when_switched_off_there_is_no_such_path() {
 fn a_timeline_starts_everything_at_nothing_once_nobody_is_there() {
     with_hub(generous(), async |hub| {
         let start = StartTimeline { run: "r".into(), settings: HubSettings::ci() };
-        let mut ledger = hub.lines("/_squall/ledger").await;
+        let mut ledger = hub.lines(LEDGER_PATH).await;
         let (first, _) = hub.member("first", "room").await;
         assert_eq!(hub.post(TIMELINE_PATH, &start).await, 409);
         first.leave().await;
@@ -73,7 +75,7 @@ fn a_timeline_starts_everything_at_nothing_once_nobody_is_there() {
         assert!(end.opened_ns >= started.now_ns);
 
         let mut broken = start.clone();
-        broken.settings.keep_alive.interval = std::time::Duration::ZERO;
+        broken.settings.keep_alive.interval = Duration::ZERO;
         assert_eq!(hub.post(TIMELINE_PATH, &broken).await, 400);
         assert_eq!(hub.post(TIMELINE_PATH, &1).await, 400);
     });
@@ -105,5 +107,18 @@ fn the_trace_has_a_record_for_every_start_end_and_refusal() {
         assert_eq!(ended["properties"]["message"], "Connection ended. Reason: ");
         assert_eq!(ended["properties"]["closeCategory"], "Normal");
         assert_eq!(ended["properties"]["hub"], "chat");
+    });
+}
+
+#[test]
+fn streams_outlive_the_time_of_a_handshake() {
+    let mut settings = generous();
+    settings.limits.handshake = Duration::from_millis(800);
+    with_hub(settings, async |hub| {
+        let mut ledger = hub.lines(LEDGER_PATH).await;
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        let (client, _) = hub.json("alice").await;
+        client.leave().await;
+        assert!(soon(ledger.next()).await.unwrap().is_some());
     });
 }
