@@ -6,16 +6,16 @@ use std::time::Duration;
 use clap::Args;
 
 use super::pick::{self, PickArguments};
-use super::{CliError, Exit, print};
-use crate::net::budget::Budget;
+use super::{CliError, Exit, print, run};
 use crate::pace::{self, Purpose};
-use crate::predict::{self, Fate, HubPlace, Need};
-use crate::protocol::CloseCategory;
+use crate::predict::{
+    self, BudgetProblem, Conflict, ConflictKind, Fate, Forecast, HubPlace, Limits, Need,
+};
 use crate::report::table::{self, Column};
 use crate::report::{text, words};
 use crate::scenario::Plan;
-use crate::scenario::plan::{Arrival, Claim, Population, PopulationIndex, Quantity};
-use crate::verdict;
+use crate::scenario::plan::{Arrival, Claim, Population, PopulationIndex};
+use crate::verdict::Outcome;
 
 /// Arguments of `squall check`.
 #[derive(Debug, Args)]
@@ -28,12 +28,13 @@ pub struct CheckArguments {
 /// an error.
 pub fn main(arguments: &CheckArguments) -> Result<Exit, CliError> {
     let picked = pick::load(&arguments.pick)?;
-    let budget = Budget::read();
+    let limits = run::limits();
     let (mut conflicts, mut short) = (0, 0);
     for plan in &picked.plans {
-        let checked = Checked::of(plan, &budget);
-        conflicts += checked.conflicts.len();
-        short += checked.short.len();
+        let checked = Checked::of(plan, limits);
+        let contradicts = |conflict: &&Conflict| conflict.kind == ConflictKind::Contradiction;
+        conflicts += checked.conflicts.iter().filter(contradicts).count();
+        short += usize::from(checked.short.is_some());
         print(&format!("{}\n", checked.render()));
     }
     if conflicts > 0 {
@@ -45,42 +46,26 @@ pub fn main(arguments: &CheckArguments) -> Result<Exit, CliError> {
 /// What a plan would do here.
 struct Checked<'a> {
     plan: &'a Plan,
-    fates: Vec<Fate>,
+    forecasts: Vec<Forecast>,
     need: Need,
-    budget: &'a Budget,
-    /// Predictions that the expectations deny.
-    conflicts: Vec<String>,
-    /// Limits of this machine that the plan is past.
-    short: Vec<String>,
+    limits: Limits,
+    /// Expectations that the forecast speaks against.
+    conflicts: Vec<Conflict>,
+    /// The limit of this machine that the plan is past.
+    short: Option<BudgetProblem>,
 }
 
 impl<'a> Checked<'a> {
-    fn of(plan: &'a Plan, budget: &'a Budget) -> Self {
-        let fates = predict::fates(plan);
+    fn of(plan: &'a Plan, limits: Limits) -> Self {
         let need = predict::need(plan, HubPlace::Embedded);
-        let conflicts = plan
-            .populations
-            .iter()
-            .zip(&fates)
-            .zip(0..)
-            .filter_map(|((population, fate), index)| conflict(plan, population, index, fate))
-            .collect();
-        let limits = [
-            ("descriptors", need.descriptors, Some(budget.descriptors_max)),
-            ("ports", need.ports, budget.ports),
-        ];
-        let short = limits
-            .into_iter()
-            .filter_map(|(what, need, limit)| Some((what, need, limit?)))
-            .filter(|(_, need, limit)| need > limit)
-            .map(|(what, need, limit)| {
-                let [need, limit] = [need, limit].map(words::number);
-                format!(
-                    "{need} {what} are needed, the limit here is {limit}: a run would not start"
-                )
-            })
-            .collect();
-        Self { plan, fates, need, budget, conflicts, short }
+        Self {
+            plan,
+            forecasts: predict::forecasts(plan),
+            short: predict::budget_problem(&need, HubPlace::Embedded, &limits),
+            need,
+            limits,
+            conflicts: predict::conflicts(plan),
+        }
     }
 
     fn render(&self) -> String {
@@ -89,12 +74,15 @@ impl<'a> Checked<'a> {
         self.timeline(&mut out);
         self.needs(&mut out);
         for conflict in &self.conflicts {
-            let word = text::paint(text::style_of(verdict::Outcome::Fail), "conflict");
-            let _ = writeln!(out, "  {word}  {conflict}");
+            let (style, word) = match conflict.kind {
+                ConflictKind::Contradiction => (text::style_of(Outcome::Fail), "conflict"),
+                ConflictKind::Ambiguity => (text::style_of(Outcome::Undetermined), "may fail"),
+            };
+            out.push_str(&text::noted(style, word, &conflict.to_string()));
         }
-        for short in &self.short {
-            let word = text::paint(text::style_of(verdict::Outcome::Invalid), "too small");
-            let _ = writeln!(out, "  {word}  {short}");
+        if let Some(short) = &self.short {
+            let words = format!("{} {short}", self.plan.name);
+            out.push_str(&text::noted(text::style_of(Outcome::Invalid), "too small", &words));
         }
         out
     }
@@ -130,8 +118,8 @@ impl<'a> Checked<'a> {
             Column::Words("predicted"),
             Column::Words("expected"),
         ];
-        let rows = self.plan.populations.iter().zip(&self.fates).zip(0..);
-        let rows = rows.map(|((population, fate), index)| {
+        let rows = self.plan.populations.iter().zip(&self.forecasts).zip(0..);
+        let rows = rows.map(|((population, forecast), index)| {
             let mut behaviour = words::behaviours(&population.behaviours);
             if let Some(reconnect) = words::reconnect(&population.reconnect) {
                 let _ = write!(behaviour, "; {reconnect}");
@@ -141,7 +129,7 @@ impl<'a> Checked<'a> {
                 words::number(u64::from(population.count)),
                 words::arrival(&population.arrival),
                 behaviour,
-                fate_words(fate),
+                forecast_words(forecast),
                 expected_words(self.plan, index),
             ]
         });
@@ -168,9 +156,9 @@ impl<'a> Checked<'a> {
             row(
                 "descriptors",
                 words::number(need.descriptors),
-                of(Some(self.budget.descriptors_max)),
+                of(Some(self.limits.descriptors_max)),
             ),
-            row("ports", words::number(need.ports), of(self.budget.ports)),
+            row("ports", words::number(need.ports), of(self.limits.ports)),
             row("kernel memory", words::bytes(need.kernel_bytes), String::new()),
             row("messages in", words::number(need.messages_in), String::new()),
             row("messages out", words::number(need.messages_out), String::new()),
@@ -222,15 +210,24 @@ fn last_arrival(plan: &Plan, population: &Population) -> Option<Duration> {
     pace::arrivals(schedule, population.count, rng).last().map(|last| *start + last)
 }
 
-fn fate_words(fate: &Fate) -> String {
-    match fate {
+fn forecast_words(forecast: &Forecast) -> String {
+    match &forecast.fate {
         Fate::Leaves => "leave in order".to_owned(),
         Fate::Vanishes => "vanish".to_owned(),
-        Fate::Dropped { category, from, to } => {
-            let (from, to) = (words::duration(*from), words::duration(*to));
-            format!("{category}, {from} to {to} after")
-        }
         Fate::Ambiguous { first, second } => format!("{first} or {second}: they race"),
+        Fate::Dropped { from, to, .. } => {
+            let drops = forecast
+                .drops
+                .iter()
+                .map(|(category, rows)| format!("{category} {}", words::quantity(*rows)));
+            let drops: Vec<_> = drops.collect();
+            let within = match (from.is_zero(), to.is_zero()) {
+                (true, true) => String::new(),
+                (true, false) => format!(", within {}", words::duration(*to)),
+                _ => format!(", {} to {} after", words::duration(*from), words::duration(*to)),
+            };
+            format!("{}{within}", drops.join(", "))
+        }
     }
 }
 
@@ -241,40 +238,10 @@ fn expected_words(plan: &Plan, population: PopulationIndex) -> String {
         if let Claim::Closes(closes) = &expectation.claim {
             parts.extend(
                 closes.iter().map(|(category, quantity)| {
-                    format!("{category} {}", quantity_words(*quantity))
+                    format!("{category} {}", words::quantity(*quantity))
                 }),
             );
         }
     }
     if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
-}
-
-fn quantity_words(quantity: Quantity) -> String {
-    match (quantity.at_least, quantity.at_most) {
-        (least, most) if least == most => words::number(least),
-        (least, u64::MAX) => format!("at least {}", words::number(least)),
-        (0, most) => format!("at most {}", words::number(most)),
-        (least, most) => format!("{} to {}", words::number(least), words::number(most)),
-    }
-}
-
-/// A prediction that the expectations deny: the scenario cannot pass.
-fn conflict(
-    plan: &Plan,
-    population: &Population,
-    index: PopulationIndex,
-    fate: &Fate,
-) -> Option<String> {
-    let predicted = match fate {
-        Fate::Dropped { category, .. } => *category,
-        Fate::Leaves => CloseCategory::Normal,
-        Fate::Ambiguous { .. } | Fate::Vanishes => return None,
-    };
-    (!verdict::is_expected(plan, index, predicted)).then(|| {
-        format!(
-            "{} is predicted to end with {predicted}, which its expectations deny ({})",
-            population.name,
-            expected_words(plan, index)
-        )
-    })
 }

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use super::exit::Exit;
 use crate::engine::EngineError;
 use crate::net::ConnectError;
+use crate::predict::BudgetProblem;
 use crate::report::FileError;
-use crate::scenario::ScenarioErrors;
+use crate::scenario::{NoSuchScenario, ScenarioErrors};
 
 /// An error of the command line.
 #[derive(Debug, thiserror::Error)]
@@ -14,14 +15,9 @@ pub enum CliError {
     /// An argument that does not fit; the text says what would.
     #[error("{0}")]
     Usage(String),
-    /// No scenario of that name.
-    #[error("there is no scenario, folder, category or file `{asked}`")]
-    NoSuchScenario {
-        /// As typed.
-        asked: String,
-        /// Names that are near.
-        near: Vec<String>,
-    },
+    /// No scenario of that name, and no file.
+    #[error(transparent)]
+    NoSuchScenario(#[from] NoSuchScenario),
     /// Errors in scenario files, rendered.
     #[error("{0}")]
     Scenario(#[from] ScenarioErrors),
@@ -34,16 +30,12 @@ pub enum CliError {
         hint: String,
     },
     /// This machine cannot carry the run.
-    #[error("{scenario} needs {need} {what}; the limit here is {limit}. Nothing was started")]
+    #[error("{scenario} {problem}. Nothing was started")]
     Budget {
         /// Scenario.
         scenario: String,
-        /// Of what.
-        what: &'static str,
-        /// How many it needs.
-        need: u64,
-        /// How many there are.
-        limit: u64,
+        /// Need, limit, and a way out.
+        problem: BudgetProblem,
     },
     /// What the scenarios say contradicts what is predicted.
     #[error("{0} in the scenarios: see above")]
@@ -93,7 +85,7 @@ impl CliError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Usage(_)
-            | Self::NoSuchScenario { .. }
+            | Self::NoSuchScenario(_)
             | Self::Scenario(_)
             | Self::Refused { .. }
             | Self::Conflicts(_)
@@ -116,20 +108,10 @@ impl CliError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoSuchScenario { near, .. } if near.is_empty() => {
+            Self::NoSuchScenario(_) => {
                 "`squall list` shows the built-in ones; a file is named by its path".to_owned()
             }
-            Self::NoSuchScenario { near, .. } => {
-                let near: Vec<_> = near.iter().map(|name| format!("`{name}`")).collect();
-                format!("did you mean {}?", near.join(" or "))
-            }
             Self::Refused { hint, .. } => hint.clone(),
-            Self::Budget { what: "descriptors", .. } => {
-                "raise the limit of open files (ulimit -n), or use fewer clients (-n)".to_owned()
-            }
-            Self::Budget { .. } => {
-                "widen net.ipv4.ip_local_port_range, or use fewer clients (-n)".to_owned()
-            }
             Self::File(FileError::Taken { .. }) => {
                 "results are never written over: name another folder with --out".to_owned()
             }
@@ -149,6 +131,7 @@ impl CliError {
             Self::Usage(_)
             | Self::Scenario(_)
             | Self::Conflicts(_)
+            | Self::Budget { .. }
             | Self::File(FileError::Io { .. })
             | Self::Read { .. }
             | Self::Engine(EngineError::Interrupted)

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{CliError, Exit, pick, print};
+use super::{CliError, Exit, print};
+use crate::protocol::CloseCategory;
 use crate::report::table::{self, Column};
 use crate::report::words;
 use crate::scenario;
@@ -23,9 +24,12 @@ pub fn main(_arguments: &ListArguments) -> Result<Exit, CliError> {
     let mut rows = Vec::new();
     let mut folder = "";
     for builtin in scenario::builtins() {
-        let plan = pick::builtin_plan(builtin)?;
+        let plan = builtin.plan()?;
+        let shown = |category: &CloseCategory| {
+            scenario::resolve(category.name()).is_ok_and(|found| found.contains(&builtin))
+        };
         let categories: Vec<_> =
-            pick::categories(&plan).into_iter().map(|category| category.name()).collect();
+            CloseCategory::ALL.into_iter().filter(shown).map(CloseCategory::name).collect();
         rows.push(vec![
             if builtin.folder == folder { "" } else { builtin.folder }.to_owned(),
             builtin.name.to_owned(),

@@ -8,9 +8,7 @@ use clap::Args;
 
 use super::{CliError, Exit, print};
 use crate::report::FileError;
-
-/// What a new file holds.
-const TEMPLATE: &str = include_str!("template.toml");
+use crate::scenario;
 
 /// Arguments of `squall new`.
 #[derive(Debug, Args)]
@@ -27,7 +25,7 @@ pub fn main(arguments: &NewArguments) -> Result<Exit, CliError> {
         .write(true)
         .create_new(true)
         .open(&path)
-        .and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
+        .and_then(|mut file| file.write_all(scenario::template().as_bytes()));
     match written {
         Ok(()) => {
             let path = path.display();

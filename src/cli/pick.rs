@@ -7,15 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::CliError;
-use crate::protocol::CloseCategory;
-use crate::scenario::plan::Claim;
 use crate::scenario::{self, Builtin, Overrides, Plan, ScenarioErrors, Source};
 use crate::secret::{Redactor, Secret};
 
-/// Likeness (0 to 1, Jaro-Winkler) from which a name is offered instead of another.
-const LIKENESS_MIN: f64 = 0.75;
-/// Names offered instead of one that is not there, at most.
-const OFFERED_MAX: usize = 3;
 /// Folders below a folder that are looked into.
 const DEPTH_MAX: usize = 8;
 
@@ -149,64 +143,13 @@ pub fn load(arguments: &PickArguments) -> Result<Picked, CliError> {
     Ok(Picked { plans, secrets })
 }
 
-/// The built-in scenario as a source.
-#[must_use]
-pub fn source_of(builtin: &Builtin) -> Source {
-    Source {
-        name: builtin.name.to_owned(),
-        origin: format!("scenarios/{}/{}.toml", builtin.folder, builtin.name),
-        text: builtin.text.to_owned(),
-    }
-}
-
-/// Plan of a built-in scenario, as it stands.
-pub fn builtin_plan(builtin: &Builtin) -> Result<Plan, ScenarioErrors> {
-    scenario::load(&source_of(builtin), &Overrides::default(), &|_| None)
-}
-
-/// Drop categories that a plan expects to see; `Normal` when it expects no drop at all.
-#[must_use]
-pub fn categories(plan: &Plan) -> Vec<CloseCategory> {
-    let mut found = Vec::new();
-    for expectation in &plan.expectations {
-        let Claim::Closes(closes) = &expectation.claim else { continue };
-        let wanted = closes.iter().filter(|(_, quantity)| quantity.at_most > 0);
-        found.extend(wanted.map(|(category, _)| *category).filter(|category| category.is_drop()));
-    }
-    found.sort_unstable();
-    found.dedup();
-    if found.is_empty() { vec![CloseCategory::Normal] } else { found }
-}
-
-/// Sources of one argument. A built-in name wins over a file of that name; a path with a separator
-/// is always a path.
+/// Sources of one argument. A built-in name wins over a file of that name; `./drops` is always a
+/// path.
 fn find(asked: &str) -> Result<Vec<Source>, CliError> {
-    let builtins = scenario::builtins();
-    let named: Vec<_> = builtins
-        .iter()
-        .filter(|builtin| {
-            asked == builtin.name
-                || asked == builtin.folder
-                || asked == format!("{}/{}", builtin.folder, builtin.name)
-        })
-        .collect();
-    if !named.is_empty() {
-        return Ok(named.into_iter().map(source_of).collect());
-    }
-    if let Ok(category) = asked.parse::<CloseCategory>() {
-        let mut sources = Vec::new();
-        for builtin in builtins {
-            if categories(&builtin_plan(builtin)?).contains(&category) {
-                sources.push(source_of(builtin));
-            }
-        }
-        if sources.is_empty() {
-            return Err(CliError::Usage(format!(
-                "no built-in scenario reproduces {category}; `squall list` shows what each does"
-            )));
-        }
-        return Ok(sources);
-    }
+    let unknown = match scenario::resolve(asked) {
+        Ok(found) => return Ok(found.into_iter().map(Builtin::source).collect()),
+        Err(unknown) => unknown,
+    };
     let path = Path::new(asked);
     if path.is_dir() {
         return in_folder(path);
@@ -214,7 +157,7 @@ fn find(asked: &str) -> Result<Vec<Source>, CliError> {
     if path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
         return Ok(vec![read(path)?]);
     }
-    Err(CliError::NoSuchScenario { asked: asked.to_owned(), near: near(asked, builtins) })
+    Err(unknown.into())
 }
 
 /// Every `*.toml` below a folder, by path.
@@ -251,23 +194,6 @@ pub fn read(path: &Path) -> Result<Source, CliError> {
 
 fn read_error(path: &Path, source: std::io::Error) -> CliError {
     CliError::Read { path: path.display().to_string(), source }
-}
-
-/// Names like the one that is not there, the likest first.
-#[must_use]
-pub fn near(asked: &str, builtins: &[Builtin]) -> Vec<String> {
-    let mut names: Vec<&str> = builtins.iter().map(|builtin| builtin.name).collect();
-    names.extend(builtins.iter().map(|builtin| builtin.folder));
-    names.extend(CloseCategory::ALL.map(CloseCategory::name));
-    let lower = asked.to_ascii_lowercase();
-    let mut liked: Vec<_> = names
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(&lower, &name.to_ascii_lowercase()), name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .collect();
-    liked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    liked.dedup_by_key(|(_, name)| *name);
-    liked.into_iter().take(OFFERED_MAX).map(|(_, name)| name.to_owned()).collect()
 }
 
 #[cfg(test)]

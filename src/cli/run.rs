@@ -14,7 +14,7 @@ use super::target::{self, TargetArguments, TargetSpec, Usage};
 use super::{CliError, Exit, complain, print, say};
 use crate::net::Clock;
 use crate::net::budget::Budget;
-use crate::predict::{self, HubPlace};
+use crate::predict::{self, HubPlace, Limits};
 use crate::report::folder::PendingFile;
 use crate::report::live::LiveMode;
 use crate::report::run_file::TargetPlace;
@@ -142,23 +142,21 @@ fn guard(
 /// Whether this machine can carry every one of the plans.
 fn budget(plans: &[Plan], has_target: bool) -> Result<(), CliError> {
     let place = if has_target { HubPlace::Elsewhere } else { HubPlace::Embedded };
-    let budget = Budget::read();
+    let limits = limits();
     for plan in plans {
         let need = predict::need(plan, place);
-        let open = budget.descriptors_open.unwrap_or(0);
-        let free = budget.descriptors_max.saturating_sub(open);
-        if need.descriptors > free {
-            return Err(short_of(plan, "descriptors", need.descriptors, free));
-        }
-        if let Some(ports) = budget.ports.filter(|ports| need.ports > *ports) {
-            return Err(short_of(plan, "ports", need.ports, ports));
+        if let Some(problem) = predict::budget_problem(&need, place, &limits) {
+            return Err(CliError::Budget { scenario: plan.name.clone(), problem });
         }
     }
     Ok(())
 }
 
-fn short_of(plan: &Plan, what: &'static str, need: u64, limit: u64) -> CliError {
-    CliError::Budget { scenario: plan.name.clone(), what, need, limit }
+/// What this process and machine allow, after raising what can be raised.
+#[must_use]
+pub fn limits() -> Limits {
+    let Budget { descriptors_max, ports, .. } = Budget::read();
+    Limits { descriptors_max, ports }
 }
 
 /// One run to come.

@@ -2,32 +2,28 @@
 
 use clap::Args;
 
-use super::{CliError, Exit, pick, print};
+use super::{CliError, Exit, print};
 use crate::scenario;
 
 /// Arguments of `squall show`.
 #[derive(Debug, Args)]
 pub struct ShowArguments {
-    /// Name of a built-in scenario
+    /// Name of a built-in scenario, or a category that only one shows
     #[arg(value_name = "NAME")]
     name: String,
 }
 
 /// Prints a built-in scenario as it stands.
 pub fn main(arguments: &ShowArguments) -> Result<Exit, CliError> {
-    let asked = arguments.name.as_str();
-    let builtins = scenario::builtins();
-    let found = builtins.iter().find(|builtin| {
-        asked == builtin.name || asked == format!("{}/{}", builtin.folder, builtin.name)
-    });
-    match found {
-        Some(builtin) => {
-            print(builtin.text);
-            Ok(Exit::AsExpected)
-        }
-        None => Err(CliError::NoSuchScenario {
-            asked: asked.to_owned(),
-            near: pick::near(asked, builtins),
-        }),
-    }
+    let found = scenario::resolve(&arguments.name)?;
+    let [builtin] = found[..] else {
+        let names: Vec<_> = found.iter().map(|builtin| builtin.name).collect();
+        return Err(CliError::Usage(format!(
+            "{} stands for several scenarios; name one of them: {}",
+            arguments.name,
+            names.join(", ")
+        )));
+    };
+    print(builtin.text);
+    Ok(Exit::AsExpected)
 }

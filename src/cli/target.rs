@@ -14,7 +14,7 @@ use super::CliError;
 use crate::client::Credentials;
 use crate::net::http::{HttpCaller, HttpRequest};
 use crate::net::{Clock, Connector};
-use crate::predict::{self, HubPlace, Need};
+use crate::predict::{self, HubPlace};
 use crate::protocol::control::CAPABILITIES_PATH;
 use crate::protocol::token::{self, Claims};
 use crate::protocol::{ConnectionString, Endpoint};
@@ -28,7 +28,8 @@ use crate::secret::Secret;
 pub const CONNECTIONS_MAX: u64 = 1_000;
 /// Connects per second there.
 pub const CONNECTS_PER_SECOND_MAX: u64 = 100;
-/// Messages there, as the service bills them (2 KiB each), over the whole command.
+/// Messages there, sent and delivered, over the whole command; and so many as the service counts
+/// them (2 KiB each), too.
 pub const MESSAGES_MAX: u64 = 20_000;
 /// Running time there, over the whole command.
 pub const DURATION_MAX: Duration = Duration::from_secs(600);
@@ -162,6 +163,7 @@ fn query_value(path_and_query: &str, name: &str) -> Option<String> {
 /// Refuses what is not loopback unless its host is named, and what the scenarios need and the
 /// target cannot give.
 pub fn guard(spec: &TargetSpec, owned: Option<&str>, plans: &[Plan]) -> Result<(), CliError> {
+    let remote = spec.place == TargetPlace::Remote;
     for plan in plans {
         if plan.requires.access_key && spec.access_key().is_none() {
             return Err(CliError::Refused {
@@ -169,8 +171,18 @@ pub fn guard(spec: &TargetSpec, owned: Option<&str>, plans: &[Plan]) -> Result<(
                 hint: "give a connection string".to_owned(),
             });
         }
+        if plan.requires.control && (remote || spec.access_key().is_none()) {
+            return Err(CliError::Refused {
+                why: format!(
+                    "{} needs a hub that does as it is told, which this is not",
+                    plan.name
+                ),
+                hint: "run it without --target, or against `squall hub` with its connection string"
+                    .to_owned(),
+            });
+        }
     }
-    if spec.place != TargetPlace::Remote {
+    if !remote {
         return Ok(());
     }
     let host = &spec.endpoint.host;
@@ -208,8 +220,10 @@ pub struct Usage {
     pub connections: u64,
     /// Connects per second, at most.
     pub connects_per_second: u64,
-    /// Messages of 2 KiB, in all.
+    /// Messages, sent and delivered, in all.
     pub messages: u64,
+    /// Messages as the service counts them: 2 KiB of outbound traffic each.
+    pub billed_messages: u64,
     /// Running time, in all.
     pub duration: Duration,
 }
@@ -220,12 +234,15 @@ impl Usage {
     pub fn of(plans: &[Plan], repeat: u32) -> Self {
         let mut usage = Self::default();
         for plan in plans {
-            let Need { connections_peak, connects_per_second, billed_messages, .. } =
-                predict::need(plan, HubPlace::Elsewhere);
-            usage.connections = usage.connections.max(connections_peak);
-            usage.connects_per_second = usage.connects_per_second.max(connects_per_second);
-            usage.messages += billed_messages * u64::from(repeat);
-            usage.duration += plan.duration * repeat;
+            let need = predict::need(plan, HubPlace::Elsewhere);
+            let times = |count: u64| count.saturating_mul(u64::from(repeat));
+            usage.connections = usage.connections.max(need.connections_peak);
+            usage.connects_per_second = usage.connects_per_second.max(need.connects_per_second);
+            let messages = need.messages_in.saturating_add(need.messages_out);
+            usage.messages = usage.messages.saturating_add(times(messages));
+            usage.billed_messages =
+                usage.billed_messages.saturating_add(times(need.billed_messages));
+            usage.duration = usage.duration.saturating_add(plan.duration.saturating_mul(repeat));
         }
         usage
     }
@@ -236,7 +253,8 @@ impl Usage {
         let caps = [
             ("connections at once", self.connections, CONNECTIONS_MAX),
             ("connects per second", self.connects_per_second, CONNECTS_PER_SECOND_MAX),
-            ("messages of 2 KiB", self.messages, MESSAGES_MAX),
+            ("messages", self.messages, MESSAGES_MAX),
+            ("messages of 2 KiB", self.billed_messages, MESSAGES_MAX),
             ("seconds", seconds, DURATION_MAX.as_secs()),
         ];
         for (what, used, cap) in caps {
@@ -256,13 +274,13 @@ impl Usage {
     #[must_use]
     pub fn told(&self, host: &str) -> String {
         let mut out = format!("On {host} this will use, at most:\n");
-        let share = words::share(self.messages, FREE_MESSAGES_PER_DAY);
+        let share = words::share(self.billed_messages, FREE_MESSAGES_PER_DAY);
         for line in [
             format!("{} at once", words::counted(self.connections, "connection")),
             format!("{} per second", words::counted(self.connects_per_second, "connect")),
             format!(
                 "{} of 2 KiB: {share} of a Free day's quota of {}",
-                words::counted(self.messages, "message"),
+                words::counted(self.billed_messages, "message"),
                 words::number(FREE_MESSAGES_PER_DAY)
             ),
             words::duration(self.duration),
@@ -361,6 +379,7 @@ mod tests {
             connections: CONNECTIONS_MAX,
             connects_per_second: CONNECTS_PER_SECOND_MAX,
             messages: MESSAGES_MAX,
+            billed_messages: MESSAGES_MAX,
             duration: DURATION_MAX,
         };
         at.within_caps().unwrap();
@@ -368,6 +387,7 @@ mod tests {
             Usage { connections: CONNECTIONS_MAX + 1, ..at },
             Usage { connects_per_second: CONNECTS_PER_SECOND_MAX + 1, ..at },
             Usage { messages: MESSAGES_MAX + 1, ..at },
+            Usage { billed_messages: MESSAGES_MAX + 1, ..at },
             Usage { duration: DURATION_MAX + Duration::from_secs(1), ..at },
         ] {
             past.within_caps().unwrap_err();

@@ -177,3 +177,57 @@ pub(super) fn faults(plan: &Plan, summary: &Summary) -> Vec<FaultOutcome> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{HowEnded, LedgerRow};
+    use crate::report::run_file::{RunFile, TargetPlace};
+    use crate::report::samples;
+    use crate::secret::{Redactor, Secret};
+    use crate::verdict;
+
+    fn run_of(rows: &[LedgerRow], redactor: &Redactor) -> RunFile {
+        let plan = samples::plan();
+        let sizes = plan.populations.iter().map(|p| (p.name.clone(), u64::from(p.count)));
+        let mut summary = Summary::new(&sizes.collect::<Vec<_>>());
+        rows.iter().for_each(|row| summary.add_row(row));
+        let verdict = verdict::judge(&plan, &summary);
+        let observed = Observed::default();
+        let facts = samples::passed().run;
+        RunFile::new(&plan, &summary, &verdict, &observed, HowEnded::Decided, facts, redactor)
+    }
+
+    #[test]
+    fn rows_of_one_kind_are_one_end_with_share_life_and_expectation() {
+        let rows = [samples::dropped(0), samples::dropped(1), samples::refused("no")];
+        let run = run_of(&rows, &Redactor::default());
+        assert_eq!(run.attempts(), 3);
+        let muted = run.ends.iter().find(|end| end.population.as_deref() == Some("muted")).unwrap();
+        assert_eq!((muted.count, muted.expected), (2, Some(true)));
+        let median_ms = muted.life.unwrap().median_us / 1_000;
+        assert!((3_960..=4_040).contains(&median_ms), "{median_ms} ms of 4 s, to two digits");
+        let healthy = run.ends.iter().find(|end| end.count == 1).unwrap();
+        assert_eq!((healthy.life, healthy.expected), (None, Some(false)));
+        assert!(run.ends_total.iter().all(|end| end.population.is_none()));
+        assert_eq!(
+            run.categories(),
+            [(CloseCategory::PingTimeout, 2), (CloseCategory::Unauthorized, 1)]
+        );
+        assert!(run.hub_observed());
+        assert_eq!(run.run.target.place, TargetPlace::Embedded);
+    }
+
+    #[test]
+    fn secrets_in_a_peers_text_are_masked_wherever_they_end_up() {
+        let key = "an-access-key-of-some-length";
+        let body = format!("no: {key}, Bearer abc, access_token=xyz&a=1");
+        let redactor = Redactor::new(vec![Secret::new(key)]);
+        let run = run_of(&[samples::refused(&body)], &redactor);
+        let text = serde_json::to_string(&run).unwrap();
+        for leak in [key, "Bearer abc", "xyz"] {
+            assert!(!text.contains(leak), "{leak} in {text}");
+        }
+        assert!(text.contains("no: ***"), "{text}");
+    }
+}

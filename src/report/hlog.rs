@@ -55,3 +55,49 @@ fn tag(plan: &Plan, key: &LatencyKey, view: &str) -> String {
     };
     format!("{kind}.{view}.{population}.{stage}")
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    use super::*;
+    use crate::measure::LatencyKind;
+    use crate::report::samples;
+
+    #[test]
+    fn the_log_reads_back_exactly_with_a_tag_per_series() {
+        let plan = samples::plan();
+        let mut set = LatencySet::default();
+        let key =
+            |population, stage| LatencyKey { kind: LatencyKind::RestClose, population, stage };
+        for micros in [1, 999, 70_015] {
+            let took = Duration::from_micros(micros);
+            set.record(key(Some(1), Stage::After), took * 2, took);
+            set.record(key(None, Stage::Before), took, took);
+        }
+        let log = render(&plan, &set, 1_500_000_000_000_000_000, Duration::from_secs(8)).unwrap();
+        assert!(String::from_utf8(log.clone()).unwrap().contains("#[StartTime: 1500000000.000"));
+        let mut tags = Vec::new();
+        for entry in IntervalLogIterator::new(&log) {
+            let LogEntry::Interval(interval) = entry.unwrap() else { continue };
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(interval.encoded_histogram())
+                .unwrap();
+            let read: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+            assert_eq!((read.len(), interval.duration()), (3, Duration::from_secs(8)));
+            tags.push(interval.tag().unwrap().as_str().to_owned());
+        }
+        tags.sort();
+        assert_eq!(
+            tags,
+            [
+                "rest-close.response.all.before",
+                "rest-close.response.muted.after",
+                "rest-close.service.all.before",
+                "rest-close.service.muted.after",
+            ]
+        );
+    }
+}

@@ -210,3 +210,69 @@ fn note_kernel_bytes(row: &LedgerRow, observed: &mut Observed) {
         })
         .or_insert(Extent { count: 1, min: held, max: held });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Progress;
+    use crate::report::live::LiveMode;
+    use crate::report::samples;
+    use crate::secret::Secret;
+
+    fn event(kind: EventKind) -> Event {
+        Event { at_ns: 5, kind }
+    }
+
+    fn recorder(folder: &RunFolder) -> Recorder {
+        let redactor = Redactor::new(vec![Secret::new("an-access-key-of-some-length")]);
+        Recorder::create(folder, Live::new("x", LiveMode::Quiet), redactor).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_become_lines_without_progress_and_without_secrets() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&root.path().join("run")).unwrap();
+        let (events, events_receiver) = mpsc::channel(16);
+        let (trace, trace_receiver) = mpsc::channel(16);
+        let body = "a \"quoted\" AccessKey=zzz\" and an-access-key-of-some-length";
+        for kind in [
+            EventKind::Progress(Progress::default()),
+            EventKind::AttemptEnded(Box::new(samples::dropped(1))),
+            EventKind::AttemptEnded(Box::new(samples::dropped(4))),
+            EventKind::AttemptEnded(Box::new(samples::refused(body))),
+            EventKind::RunEnded { how: HowEnded::Decided },
+        ] {
+            events.send(event(kind)).await.unwrap();
+        }
+        trace.send(Bytes::from_static(b"{\"message\":\"Bearer abc\"}\n")).await.unwrap();
+        drop((events, trace));
+        let recorded =
+            recorder(&folder).run(events_receiver, trace_receiver, std::future::pending()).await;
+
+        assert_eq!(recorded.how, Some(HowEnded::Decided));
+        assert!(recorded.warnings.is_empty(), "{:?}", recorded.warnings);
+        let held = recorded.observed.kernel_bytes[&("muted".into(), CloseCategory::PingTimeout)];
+        assert_eq!(held, Extent { count: 2, min: 701, max: 704 });
+        let text = std::fs::read_to_string(folder.file(EVENTS)).unwrap();
+        let read: Vec<Event> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(read.len(), 4);
+        assert!(!text.contains("zzz") && !text.contains("an-access-key"), "{text}");
+        let trace = std::fs::read_to_string(folder.file(TRACE)).unwrap();
+        assert_eq!(trace, "{\"message\":\"Bearer ***\"}\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hard_stop_keeps_what_has_come() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&root.path().join("run")).unwrap();
+        let (events, events_receiver) = mpsc::channel(16);
+        let (trace, trace_receiver) = mpsc::channel(16);
+        events.send(event(EventKind::RunEnded { how: HowEnded::Interrupted })).await.unwrap();
+        let recorder = recorder(&folder);
+        let recorded = recorder.run(events_receiver, trace_receiver, std::future::ready(())).await;
+        assert_eq!(recorded.how, Some(HowEnded::Interrupted));
+        assert_eq!(std::fs::read_to_string(folder.file(EVENTS)).unwrap().lines().count(), 1);
+        drop((events, trace));
+    }
+}

@@ -1,5 +1,6 @@
 //! Finished runs for the golden tests of every format: one that passed, one with everything that
-//! can go wrong in it.
+//! can go wrong in it. And rows of a ledger, for what is made before a run file.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 
@@ -8,10 +9,14 @@ use super::run_file::{
     MatrixCell, PopulationFacts, Quantiles, Range, RunFacts, RunFile, SCHEMA_VERSION, TargetFacts,
     TargetPlace, WindowStart,
 };
-use crate::event::{ClientObservation, CloseFirst, DeliveryTally, HowEnded, Warning};
+use crate::event::{
+    ClientEnd, ClientObservation, CloseFirst, DeliveryTally, Evidence, HowEnded, HubSide,
+    LedgerRow, Warning, Wish,
+};
 use crate::measure::LatencyKind;
-use crate::protocol::CloseCategory;
-use crate::protocol::control::HubWire;
+use crate::protocol::control::{HubEnd, HubRefusal, HubWire};
+use crate::protocol::{AttemptId, CloseCategory};
+use crate::scenario::{self, Plan};
 use crate::verdict::{Check, CheckKind, Outcome};
 
 fn check(kind: CheckKind, path: &str, outcome: Outcome, expected: &str, actual: &str) -> Check {
@@ -244,4 +249,73 @@ pub fn failed() -> RunFile {
         Warning::NotWritten { what: "events.ndjson: no space left on device".into() },
     ];
     run
+}
+
+/// The built-in ping-timeout scenario.
+pub fn plan() -> Plan {
+    scenario::resolve("ping-timeout").unwrap()[0].plan().unwrap()
+}
+
+fn row(population: &str, index: u32, hub: HubSide, observation: ClientObservation) -> LedgerRow {
+    let attempt = AttemptId { population: population.into(), index, attempt: 0 };
+    let opened_ns = matches!(hub, HubSide::Ended(_)).then_some(10_000_000);
+    LedgerRow {
+        attempt: attempt.clone(),
+        hub,
+        evidence: Evidence::Hub,
+        client: ClientEnd {
+            attempt,
+            planned_ns: 0,
+            started_ns: 1_000_000,
+            opened_ns,
+            ended_ns: 4_010_000_000,
+            connection_id: None,
+            observation,
+            wish: Wish::Stay,
+            behaviour_since_ns: None,
+            received: 3,
+            read_bytes: 300,
+            sent: 0,
+            pings: 4,
+            pongs: 0,
+            delivery: DeliveryTally::default(),
+        },
+    }
+}
+
+/// A dropped client, by the hub's and the client's account.
+pub fn dropped(index: u32) -> LedgerRow {
+    let end = HubEnd {
+        attempt: None,
+        connection_id: format!("c{index}"),
+        user_id: None,
+        category: CloseCategory::PingTimeout,
+        later: Vec::new(),
+        log_reason: CloseCategory::PingTimeout.log_reason().to_owned(),
+        wire: HubWire::HubAbort,
+        opened_ns: 10_000_000,
+        decided_ns: 4_010_000_000,
+        gone_ns: 4_010_000_000,
+        last_life_ns: 10_000_000,
+        last_pong_ns: None,
+        delivered: 3,
+        queue_messages: 0,
+        queue_bytes: 0,
+        written_bytes: 1_000 + u64::from(index),
+        received: 0,
+    };
+    row("muted", index, HubSide::Ended(Box::new(end)), ClientObservation::Reset)
+}
+
+/// An attempt that the hub refused with a text of its own.
+pub fn refused(body: &str) -> LedgerRow {
+    let refusal = HubRefusal {
+        attempt: None,
+        category: CloseCategory::Unauthorized,
+        status: 401,
+        log_reason: String::new(),
+        at_ns: 2_000_000,
+    };
+    let seen = ClientObservation::Refused { status: 401, body: body.to_owned() };
+    row("healthy", 0, HubSide::Refused(Box::new(refusal)), seen)
 }

@@ -91,7 +91,7 @@ fn facts(run: &RunFile) -> String {
     out
 }
 
-/// Checks that passed are a count; the others are told whole.
+/// Checks that passed are a count; the others are told.
 fn checks(run: &RunFile, out: &mut String) {
     let passed = run.checks.iter().filter(|check| check.outcome == Outcome::Pass).count();
     let _ = writeln!(
@@ -102,16 +102,30 @@ fn checks(run: &RunFile, out: &mut String) {
             &format!("{passed} of {} passed", words::counted(run.checks.len() as u64, "check"))
         )
     );
-    for check in run.checks.iter().filter(|check| check.outcome != Outcome::Pass) {
-        told(check, out);
+    let of = |outcome| run.checks.iter().filter(move |check| check.outcome == outcome);
+    for check in of(Outcome::Fail) {
+        failed(check, out);
+    }
+    // What could not be judged is a line each, with the advice once.
+    for outcome in [Outcome::Invalid, Outcome::Undetermined] {
+        for (index, check) in of(outcome).enumerate() {
+            if index == 0 {
+                out.push('\n');
+            }
+            let told = format!("{}: {}", check.path, check.actual);
+            out.push_str(&noted(style_of(outcome), words::outcome(outcome), &told));
+        }
+        if let Some(hint) = of(outcome).next().and_then(hints::hint) {
+            out.push_str(&noted(DIM, "hint", hint));
+        }
     }
 }
 
-fn told(check: &Check, out: &mut String) {
+/// A failed check, told whole.
+fn failed(check: &Check, out: &mut String) {
     let word = paint(style_of(check.outcome), words::outcome(check.outcome));
     let _ = writeln!(out, "\n{INDENT}{word}  {}", check.path);
-    let lines = [("expected", check.expected.as_str()), ("actual", check.actual.as_str())];
-    for (name, text) in lines {
+    for (name, text) in [("expected", check.expected.as_str()), ("actual", check.actual.as_str())] {
         labelled(name, text, out);
     }
     if let Some(hint) = hints::hint(check) {
@@ -129,9 +143,12 @@ fn labelled(name: &str, text: &str, out: &mut String) {
 }
 
 /// A line of the report that opens with a word in a style, wrapped under its own text.
-fn noted(style: Style, name: &str, text: &str, out: &mut String) {
+#[must_use]
+pub fn noted(style: Style, name: &str, text: &str) -> String {
+    let mut out = String::new();
     let room = name.chars().count() + 2;
-    flowing(INDENT, &format!("{}  ", paint(style, name)), room, text, out);
+    flowing(INDENT, &format!("{}  ", paint(style, name)), room, text, &mut out);
+    out
 }
 
 /// Text after a label of `label_columns` columns, wrapped under itself.
@@ -169,7 +186,7 @@ fn ends(run: &RunFile, out: &mut String) {
         Column::Words("client saw"),
         Column::Figures("count"),
         Column::Figures("share"),
-        Column::Figures("median life"),
+        Column::Figures("median\nlife"),
         Column::Names("expected"),
     ];
     if by_population {
@@ -322,7 +339,7 @@ pub fn delivery_words(tally: &DeliveryTally) -> Option<String> {
 fn delivery(run: &RunFile, out: &mut String) {
     let Some(all) = delivery_words(&run.delivery()) else { return };
     out.push('\n');
-    noted(BOLD, "Delivery", &all, out);
+    out.push_str(&noted(BOLD, "Delivery", &all));
     let is_hurt = |tally: &DeliveryTally| tally.lost + tally.duplicated + tally.out_of_order > 0;
     let hurt = run.populations.iter().filter(|population| is_hurt(&population.delivery));
     for population in hurt.filter(|_| run.populations.len() > 1) {
@@ -341,13 +358,13 @@ fn unsent(run: &RunFile, out: &mut String) {
             if count > 0 {
                 let text =
                     format!("{} of {} {what}", words::counted(count, "message"), population.name);
-                noted(YELLOW, "Publishing", &text, out);
+                out.push_str(&noted(YELLOW, "Publishing", &text));
             }
         }
     }
     if run.generator.rest_failed > 0 {
         let count = words::counted(run.generator.rest_failed, "REST message");
-        noted(YELLOW, "Publishing", &format!("{count} not taken by the hub"), out);
+        out.push_str(&noted(YELLOW, "Publishing", &format!("{count} not taken by the hub")));
     }
 }
 
@@ -363,7 +380,7 @@ fn backlog(run: &RunFile, out: &mut String) {
             drop.population,
             byte_range(drop.queue_bytes.min, drop.queue_bytes.max),
         );
-        noted(BOLD, "Backlog at close", &text, out);
+        out.push_str(&noted(BOLD, "Backlog at close", &text));
     }
 }
 
@@ -376,13 +393,17 @@ fn faults(run: &RunFile, out: &mut String) {
     for fault in &run.faults {
         let Some(error) = &fault.error else { continue };
         let at = words::micros(fault.planned_ns / 1_000);
-        noted(RED, "Fault not carried out", &format!("at {at}, {}: {error}", fault.what), out);
+        out.push_str(&noted(
+            RED,
+            "Fault not carried out",
+            &format!("at {at}, {}: {error}", fault.what),
+        ));
     }
 }
 
 fn warnings(run: &RunFile, out: &mut String) {
     for warning in &run.warnings {
-        noted(YELLOW, "warning", &words::warning(warning), out);
+        out.push_str(&noted(YELLOW, "warning", &words::warning(warning)));
     }
 }
 

@@ -7,12 +7,13 @@ use crate::event::{
     ClientObservation, CloseFirst, ConnectFailure, HandshakeFailure, HowEnded, Warning,
 };
 use crate::measure::LatencyKind;
+use crate::predict;
 use crate::protocol::CloseCategory;
 use crate::protocol::control::HubWire;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Arrival, ArrivalSchedule, Behaviour, Fault, FirstAttempt, Jitter, PopulationIndex, Reconnect,
-    ReconnectPolicy, Senders, TimedBehaviour, Traffic, Vanish,
+    Arrival, ArrivalSchedule, Behaviour, Fault, FirstAttempt, Jitter, PopulationIndex, Quantity,
+    Reconnect, ReconnectPolicy, Senders, TimedBehaviour, Traffic, Vanish,
 };
 use crate::verdict::Outcome;
 
@@ -22,15 +23,13 @@ const PEER_TEXT_MAX: usize = 48;
 /// `12,345`.
 #[must_use]
 pub fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    predict::words::count(value)
+}
+
+/// `= 10`, `8 to 12`, `at least 8`, `at most 5`.
+#[must_use]
+pub fn quantity(value: Quantity) -> String {
+    predict::words::quantity(value)
 }
 
 /// `1 client`, `2 clients`.

@@ -1,0 +1,345 @@
+//! The command line as a user meets it: what it prints, what it refuses, which code it exits with.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use assert_cmd::assert::OutputAssertExt as _;
+use common::squall;
+use predicates::prelude::*;
+use predicates::str::contains;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A key that is acceptable everywhere and must never be seen anywhere.
+const KEY: &str = "n0b0dy-may-ever-see-this-key-0123456789";
+
+const DROPS: [&str; 6] = [
+    "normal-baseline",
+    "ping-timeout",
+    "slow-client",
+    "connection-count-limit",
+    "service-reload",
+    "closed-by-app-server",
+];
+
+fn remote(host: &str) -> String {
+    format!("Endpoint=https://{host};AccessKey={KEY};Version=1.0;")
+}
+
+/// Runs the command and checks that the key is nowhere in what it printed.
+fn without_the_key(mut command: Command) -> assert_cmd::assert::Assert {
+    let assert = command.assert();
+    let output = assert.get_output();
+    for stream in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(stream);
+        assert!(!text.contains(KEY), "the key was printed: {text}");
+    }
+    assert
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().next().is_none()
+}
+
+#[test]
+fn list_names_every_scenario_with_what_it_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut assert = squall(folder.path()).arg("list").assert().success();
+    for name in DROPS {
+        assert = assert.stdout(contains(name));
+    }
+    assert.stdout(contains("PingTimeout")).stdout(contains("drops"));
+}
+
+#[test]
+fn show_prints_the_file_and_it_loads_as_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = squall(folder.path()).args(["show", "ping-timeout"]).output().unwrap();
+    assert!(shown.status.success());
+    fs::write(folder.path().join("copy.toml"), &shown.stdout).unwrap();
+    squall(folder.path()).args(["check", "copy.toml"]).assert().success();
+}
+
+#[test]
+fn a_name_that_is_not_there_gets_the_likest_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    for (command, asked, near) in [
+        ("run", "ping-timeuot", "ping-timeout"),
+        ("check", "ConectionCountLimitReached", "ConnectionCountLimitReached"),
+        ("show", "slow-clients", "slow-client"),
+        ("run", "drop", "drops"),
+    ] {
+        squall(folder.path())
+            .args([command, asked])
+            .assert()
+            .code(2)
+            .stderr(contains(asked).and(contains(format!("did you mean `{near}`?"))));
+    }
+    assert!(is_empty(folder.path()), "nothing was started");
+}
+
+#[test]
+fn new_writes_a_scenario_that_checks_and_never_writes_over_one() {
+    let folder = tempfile::tempdir().unwrap();
+    squall(folder.path()).args(["new", "mine"]).assert().success().stdout(contains("mine.toml"));
+    let text = fs::read_to_string(folder.path().join("mine.toml")).unwrap();
+    assert!(text.contains("[populations."), "{text}");
+    squall(folder.path()).args(["check", "mine.toml"]).assert().success();
+    fs::write(folder.path().join("mine.toml"), "mine").unwrap();
+    squall(folder.path()).args(["new", "mine"]).assert().code(2).stderr(contains("exists"));
+    assert_eq!(fs::read_to_string(folder.path().join("mine.toml")).unwrap(), "mine");
+    squall(folder.path()).args(["new", "a b"]).assert().code(2);
+}
+
+#[test]
+fn check_tells_what_would_happen_and_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    squall(folder.path())
+        .args(["check", "drops"])
+        .assert()
+        .success()
+        .stdout(contains("Timeline"))
+        .stdout(contains("answer no ping"))
+        .stdout(contains("PingTimeout"))
+        .stdout(contains("descriptors"))
+        .stdout(contains("the hub reloads 100 % of its connections"));
+    assert!(is_empty(folder.path()), "nothing was started");
+}
+
+#[test]
+fn check_scales_and_changes_what_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    squall(folder.path())
+        .args(["check", "ping-timeout", "-n", "1000", "--set", "hub.keep_alive.timeout=10s"])
+        .args(["--set", "duration=30s", "--set", "expect.muted.close_within.to=12s"])
+        .assert()
+        .stdout(contains("1,000 clients").and(contains("timeout 10 s")));
+    squall(folder.path())
+        .args(["check", "ping-timeout", "-n", "muted=3"])
+        .assert()
+        .success()
+        .stdout(contains("93 clients"));
+}
+
+#[test]
+fn every_broken_file_is_told_with_its_place_and_nothing_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = squall(folder.path()).args(["show", "ping-timeout"]).output().unwrap().stdout;
+    let good = String::from_utf8(good).unwrap();
+    fs::write(folder.path().join("a.toml"), good.replace("count = 10", "cuont = 10")).unwrap();
+    fs::write(folder.path().join("b.toml"), good.replace("\"12s\"", "\"12 parsecs\"")).unwrap();
+    for command in ["check", "run"] {
+        squall(folder.path())
+            .args([command, "a.toml", "b.toml"])
+            .assert()
+            .code(2)
+            .stderr(contains("a.toml").and(contains("cuont")).and(contains("count")))
+            .stderr(contains("b.toml").and(contains("12 parsecs")));
+    }
+    assert!(!folder.path().join("squall-runs").exists());
+}
+
+#[test]
+fn a_directory_stands_for_its_files_and_an_empty_one_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("set/inner");
+    fs::create_dir_all(&inner).unwrap();
+    squall(folder.path()).args(["check", "set"]).assert().code(2).stderr(contains("no *.toml"));
+    squall(folder.path()).args(["new", "set/inner/one"]).assert().success();
+    squall(folder.path()).args(["new", "set/two"]).assert().success();
+    squall(folder.path())
+        .args(["check", "set"])
+        .assert()
+        .success()
+        .stdout(contains("one:").and(contains("two:")));
+    squall(folder.path()).args(["check", "missing.toml"]).assert().code(2);
+}
+
+#[test]
+fn a_target_that_is_not_loopback_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = "real.invalid";
+    let run = |more: &[&str]| {
+        let mut command = squall(folder.path());
+        command.args(["run", "ping-timeout", "--target", &remote(host)]).args(more);
+        without_the_key(command).code(2)
+    };
+    run(&[]).stderr(contains(format!("--i-own-this-target {host}")));
+    run(&["--i-own-this-target", "other.invalid"]).stderr(contains("other"));
+    assert!(is_empty(folder.path()), "nothing was started");
+}
+
+#[test]
+fn on_a_target_of_ones_own_the_caps_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = "real.invalid";
+    let run = |more: &[&str]| {
+        let mut command = squall(folder.path());
+        command.args(["run", "mine.toml", "--i-own-this-target", host]).args(more);
+        command.env("SQUALL_TARGET", remote(host));
+        without_the_key(command).code(2)
+    };
+    fs::write(folder.path().join("mine.toml"), STEADY).unwrap();
+    run(&["-n", "1001"]).stderr(contains("1,000"));
+    run(&["-n", "300", "--set", "populations.steady.arrival={ rate = \"150/s\" }"])
+        .stderr(contains("connects per second"));
+    run(&["--set", "traffic.chatter.rate=2000/s"]).stderr(contains("20,000"));
+    run(&["--repeat", "200"]).stderr(contains("600"));
+    assert!(!folder.path().join("squall-runs").exists(), "nothing was started");
+}
+
+#[test]
+fn what_a_target_of_ones_own_will_bear_is_told_before_the_load() {
+    let folder = tempfile::tempdir().unwrap();
+    // A name that resolves nowhere: the guard lets it pass, the connection cannot come about.
+    let host = "squall-test.invalid";
+    fs::write(folder.path().join("mine.toml"), STEADY).unwrap();
+    let mut command = squall(folder.path());
+    command.args(["run", "mine.toml", "--i-own-this-target", host, "--target", &remote(host)]);
+    without_the_key(command)
+        .code(100)
+        .stderr(contains("10 connections at once"))
+        .stderr(contains("connects per second"))
+        .stderr(contains("of a Free day's quota of 20,000"));
+}
+
+/// Needs nothing of the hub, so that any target will do.
+const STEADY: &str = r#"
+title = "steady"
+duration = "5s"
+
+[hub]
+profile = "ci"
+
+[populations.steady]
+count = 10
+arrival = { rate = "10/s" }
+groups = ["room"]
+
+[traffic.chatter]
+from = "steady[0]"
+to = { group = "room" }
+rate = "1/s"
+size = "64B"
+
+[expect.steady]
+closes = { Normal = "all" }
+"#;
+
+#[test]
+fn secrets_are_never_printed_wherever_they_are_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("wss://x.invalid/client/hubs/h?access_token={KEY}");
+    let bare = format!("http://127.0.0.1:1/{KEY}");
+    for arguments in [
+        vec!["run", &remote("h.invalid")],
+        vec!["run", "drops", "--target", &url],
+        vec!["run", "drops", "--target", &bare],
+        vec!["run", "drops", "--targt", &remote("h.invalid")],
+        vec!["run", "drops", "--seed", &remote("h.invalid")],
+        vec!["check", &url],
+        vec!["hub", "--access-key", KEY, "--listen", "nowhere"],
+    ] {
+        let mut command = squall(folder.path());
+        command.args(&arguments);
+        without_the_key(command).code(2);
+    }
+    for command in ["run", "hub"] {
+        let mut help = squall(folder.path());
+        help.args([command, "--help"]);
+        help.env("SQUALL_TARGET", remote("h.invalid")).env("SQUALL_ACCESS_KEY", KEY);
+        without_the_key(help).success().stdout(contains("SQUALL_"));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_known_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    for flag in ["--junit", "--markdown"] {
+        squall(folder.path())
+            .args(["run", "ping-timeout", flag, "no/such/folder/out"])
+            .assert()
+            .code(1)
+            .stderr(contains("no/such/folder/out"));
+    }
+    assert!(is_empty(folder.path()), "nothing was started");
+}
+
+#[test]
+fn the_printed_schema_is_the_one_that_is_checked_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/run.schema.json");
+    let stored = fs::read_to_string(path).unwrap();
+    squall(folder.path()).args(["schema", "run"]).assert().success().stdout(stored);
+}
+
+/// A hub with piped output, its first line read.
+fn start_hub(arguments: &[&str]) -> (Child, String) {
+    let folder = std::env::temp_dir();
+    let mut process = squall(&folder)
+        .args(["hub", "--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (process, line)
+}
+
+#[test]
+fn the_hubs_first_line_is_the_connection_string_and_an_interrupt_ends_it_in_order() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (process, line) = start_hub(&["--profile", "ci", "--tier", "free"]);
+        let is_whole = predicates::str::is_match(
+            "^Endpoint=http://127\\.0\\.0\\.1:[0-9]+;AccessKey=[^;]{32,};Version=1\\.0;\n$",
+        );
+        assert!(is_whole.unwrap().eval(&line), "{line:?}");
+        let port = line.split(['/', ':', ';']).find_map(|part| part.parse::<u16>().ok()).unwrap();
+        std::net::TcpStream::connect(("127.0.0.1", port)).expect("it accepts connections");
+        let id = Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
+        let output = process.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("listen backlog") && told.contains("20 connections"), "{told}");
+    }
+}
+
+#[test]
+fn a_hub_that_can_be_reached_from_elsewhere_demands_a_key_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = |arguments: &[&str]| {
+        let mut command = squall(folder.path());
+        command.args(["hub"]).args(arguments);
+        command.assert()
+    };
+    hub(&["--listen", "0.0.0.0:0"]).code(2).stderr(contains("SQUALL_ACCESS_KEY"));
+    hub(&["--listen", "[::]:0"]).code(2);
+    hub(&["--listen", "127.0.0.1:0", "--access-key", "short"]).code(2).stderr(contains("32"));
+    hub(&["--listen", "127.0.0.1:0", "--units", "11"]).code(2).stderr(contains("10, 20"));
+}
+
+#[test]
+fn a_hub_reads_its_settings_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.toml");
+    fs::write(&path, "profile = \"ci\"\ntier = \"premium\"\nunits = 2\n").unwrap();
+    let (mut process, line) = start_hub(&["--config", path.to_str().unwrap()]);
+    assert!(line.starts_with("Endpoint="), "{line}");
+    process.kill().unwrap();
+    let told = String::from_utf8(process.wait_with_output().unwrap().stderr).unwrap();
+    assert!(told.contains("premium, 2 units: 2,000 connections"), "{told}");
+    fs::write(&path, "tire = \"free\"\n").unwrap();
+    squall(folder.path())
+        .args(["hub", "--config", "hub.toml"])
+        .assert()
+        .code(2)
+        .stderr(contains("tire").and(contains("tier")));
+}
