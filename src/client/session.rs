@@ -203,7 +203,7 @@ impl Session {
             if let Some(ending) = ended {
                 return Poll::Ready(ending);
             }
-            if self.poll_due(me, cx).is_pending() {
+            if self.poll_due(me, now, cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -444,9 +444,9 @@ impl Session {
         Ending { observation, wish, at, delivery: self.talk.tracker.tally(), leaving }
     }
 
-    /// Waits for the next deadline; pending without one.
-    fn poll_due(&mut self, me: &Identity, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
+    /// Waits for the next deadline; pending without one. `now` is the instant up to which
+    /// everything was done: a deadline that has passed since is ready at once.
+    fn poll_due(&mut self, me: &Identity, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let behaviours = || self.talk.behaviours.next_deadline(now);
         let next = match &self.phase {
             Phase::Open => behaviours().into_iter().chain(self.leave_at).min(),

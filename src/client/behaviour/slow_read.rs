@@ -52,10 +52,13 @@ impl Pace {
         self.tokens -= f64::from(count);
     }
 
-    /// When something may be read, if nothing may now; `None` at rate zero.
+    /// When something may be read; `None` when something may now, or never will (rate zero).
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
-        let missing = (self.quantum - self.tokens).max(0.0);
+        let missing = self.quantum - self.tokens;
+        if missing <= 0.0 {
+            return None;
+        }
         let wait = Duration::try_from_secs_f64(missing / self.rate).ok()?;
         // Rounded up, so that the wait is never over a nanosecond early.
         self.at.checked_add(wait + Duration::from_nanos(1))
@@ -87,6 +90,16 @@ mod tests {
         let mut pace = Pace::messages(0.0, start);
         assert_eq!(pace.available(start + Duration::from_secs(3_600)), 0);
         assert_eq!(pace.next(), None);
+    }
+
+    #[test]
+    fn a_reader_that_waits_for_data_is_not_woken() {
+        let start = Instant::now();
+        let mut pace = Pace::bytes(1_000.0, start);
+        assert_eq!(pace.available(start + Duration::from_secs(1)), 50);
+        assert_eq!(pace.next(), None);
+        pace.take(1);
+        assert!(pace.next().is_some());
     }
 
     proptest! {

@@ -8,3 +8,4 @@ mod endings;
 mod kit;
 mod publishing;
 mod steady;
+mod tls;

@@ -15,7 +15,7 @@ use crate::scenario::Plan;
 use crate::scenario::plan::{Senders, Traffic};
 
 /// Client 0 of `p` sends to `room`.
-fn with_traffic(acknowledged: bool, in_flight: Option<u32>) -> Plan {
+pub fn with_traffic(acknowledged: bool, in_flight: Option<u32>) -> Plan {
     let traffic = Traffic {
         name: "chatter".into(),
         from: Senders::Clients { population: 0, first: 0, count: 1 },
