@@ -84,9 +84,10 @@ impl Outbox {
             && self.pending() + payload_bytes + HEADER_BYTES_MAX <= OUTBOX_BYTES_MAX
     }
 
-    /// Appends a frame. Beyond [`Self::takes`] it is dropped.
+    /// Appends a frame; who may send much asks [`Self::takes`] first. A socket that is broken takes
+    /// nothing.
     pub fn push(&mut self, opcode: Opcode, payload: &[u8]) {
-        if self.takes(payload.len()) {
+        if self.health == Health::Whole {
             let mask = self.next_mask();
             client_frame(opcode, payload, mask, &mut self.bytes);
         }

@@ -249,7 +249,10 @@ impl Talk {
             }
         }
         if self.behaviours.take_due_app_ping(now) && self.close_position.is_none() {
-            self.outbox.push(Opcode::Text, ClientFrame::Ping.print().as_bytes());
+            let ping = ClientFrame::Ping.print();
+            if self.outbox.takes(ping.len()) {
+                self.outbox.push(Opcode::Text, ping.as_bytes());
+            }
         }
     }
 
