@@ -1,4 +1,4 @@
-//! One accepted connection as the rest of the hub sees it. (Its socket belongs to its
+//! One accepted connection as the rest of the hub sees it. (Its bytes are moved by its
 //! [`pump`](super::pump).)
 
 use std::cell::{Cell, RefCell};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::acks::AckHistory;
 use super::close::End;
 use super::queue::{FrameKind, OutboundQueue};
+use crate::net::Stream;
 use crate::protocol::AttemptId;
 
 /// Open order of connections, counted from 0 over the hub's life.
@@ -63,6 +64,8 @@ pub struct Connection {
     pub timeline: u64,
     pub opened: Instant,
 
+    /// Its socket, from the 101 on; taken when it goes.
+    pub stream: RefCell<Option<Stream>>,
     /// Groups it is in, sorted; kept by [`Tables`](super::tables::Tables).
     pub groups: RefCell<Vec<Rc<str>>>,
     pub queue: RefCell<OutboundQueue>,
@@ -111,6 +114,7 @@ impl Connection {
             mode,
             timeline,
             opened: now,
+            stream: RefCell::new(None),
             groups: RefCell::default(),
             queue: RefCell::default(),
             acks: RefCell::default(),

@@ -57,13 +57,11 @@ impl Message {
 }
 
 /// Puts a message into the queue of each receiver but those in `except`. Nothing waits for a slow
-/// one: whoever has too much waiting afterwards ends as SlowClient.
+/// one: whoever has too much waiting ends as SlowClient.
 pub fn deliver(hub: &Hub, message: &Message, except: &[Serial], receivers: Vec<Rc<Connection>>) {
-    let limit = hub.settings().queue;
     let payload_bytes = message.payload_bytes();
-    let mut slow = Vec::new();
     for connection in receivers {
-        if except.contains(&connection.serial) {
+        if except.contains(&connection.serial) || connection.is_ended() {
             continue;
         }
         let frame = message.encoded(&connection.mode).clone();
@@ -71,11 +69,6 @@ pub fn deliver(hub: &Hub, message: &Message, except: &[Serial], receivers: Vec<R
         tally::add(&connection.delivered, 1);
         tally::add(&hub.tally.deliveries, 1);
         tally::add(&hub.tally.outbound, payload_bytes);
-        if connection.queue.borrow().is_past(&limit) {
-            slow.push(connection);
-        }
-    }
-    for connection in slow {
         hub.end_if_slow(&connection);
     }
 }

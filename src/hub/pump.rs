@@ -20,18 +20,13 @@ use super::keep_alive;
 use super::queue::FRAMES_PER_WRITE_MAX;
 use super::session;
 use super::state::{AliveGuard, Hub, Phase, TaskGuard};
-use super::tally;
 use crate::net::{Due, Stream};
 use crate::ws::{FrameReader, Role};
-
-/// Buffers read in one wake-up at most, so that a flooding client delays no other for long.
-const READS_PER_WAKE_MAX: usize = 8;
 
 /// The future that moves one connection's bytes until its socket is gone.
 pub struct Pump {
     hub: Rc<Hub>,
     connection: Rc<Connection>,
-    stream: Option<Stream>,
     reader: FrameReader,
     /// Bytes came behind the upgrade request and were not looked at yet.
     has_leftover: bool,
@@ -67,6 +62,7 @@ impl Pump {
         leftover: &Bytes,
         task: TaskGuard,
     ) -> Self {
+        *connection.stream.borrow_mut() = Some(stream);
         let mut reader = FrameReader::new(Role::Server, hub.settings().limits.message_bytes);
         if !leftover.is_empty() {
             reader.feed_leftover(leftover);
@@ -78,7 +74,6 @@ impl Pump {
             linger: None,
             _alive: AliveGuard::new(hub),
             _task: task,
-            stream: Some(stream),
             hub: Rc::clone(hub),
             connection,
             reader,
@@ -102,19 +97,24 @@ impl Pump {
         }
     }
 
+    /// Reads what the socket offers, but one buffer at most: publishes in it fill other queues,
+    /// whose pumps shall have their turn before there are more.
     fn receive(&mut self, cx: &mut Context<'_>) -> Received {
         if std::mem::take(&mut self.has_leftover) {
             self.handle(&mut []);
         }
-        for _ in 0..READS_PER_WAKE_MAX {
+        let hub = Rc::clone(&self.hub);
+        let mut scratch = hub.scratch.borrow_mut();
+        loop {
             if self.read_ended || self.is_cut() {
                 return Received::All;
             }
-            let Some(stream) = self.stream.as_mut() else { return Received::All };
-            let hub = Rc::clone(&self.hub);
-            let mut scratch = hub.scratch.borrow_mut();
             let mut buffer = ReadBuf::new(&mut scratch);
-            match Pin::new(stream).poll_read(cx, &mut buffer) {
+            let polled = match self.connection.stream.borrow_mut().as_mut() {
+                Some(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                None => return Received::All,
+            };
+            match polled {
                 Poll::Pending => return Received::All,
                 Poll::Ready(Err(_)) => return Received::Reset,
                 Poll::Ready(Ok(())) => {}
@@ -124,34 +124,36 @@ impl Pump {
                 return Received::Eof;
             }
             self.handle(&mut scratch[..length]);
+            if length == scratch.len() {
+                return Received::More;
+            }
         }
-        Received::More
     }
 
     /// Writes what waits, as far as the socket takes it.
     fn send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(stream) = self.stream.as_mut() else { return Ok(()) };
+        let mut stream = self.connection.stream.borrow_mut();
+        let Some(stream) = stream.as_mut() else { return Ok(()) };
         loop {
-            let mut queue = self.connection.queue.borrow_mut();
+            let queue = self.connection.queue.borrow();
             if queue.is_empty() {
-                if stream.has_unsent() {
-                    let _ = Pin::new(&mut *stream).poll_flush(cx)?;
-                }
-                return Ok(());
+                break;
             }
             let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE_MAX];
             let count = queue.slices(&mut slices);
-            match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
+            let polled = Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]);
+            drop(queue);
+            match polled {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => {
-                    queue.advance(written);
-                    tally::take(&self.hub.tally.queue_bytes, written as u64);
-                    tally::add(&self.connection.written_bytes, written as u64);
-                }
+                Poll::Ready(Ok(written)) => self.hub.note_written(&self.connection, written),
             }
         }
+        if stream.has_unsent() {
+            let _ = Pin::new(stream).poll_flush(cx)?;
+        }
+        Ok(())
     }
 
     /// The client's side has ended: decides the end, or completes one that was decided.
@@ -166,14 +168,14 @@ impl Pump {
         if is_news && !self.connection.client_closed.get() {
             close::end(&self.hub, &self.connection, Cause::by_client(farewell));
         }
-        self.stream = None;
+        self.connection.stream.take();
         close::settle(&self.hub, &self.connection, gone);
         Poll::Ready(())
     }
 
     /// Resets the connection: its end is decided.
     fn abort(&mut self, gone: Gone) -> Poll<()> {
-        if let Some(stream) = self.stream.take() {
+        if let Some(stream) = self.connection.stream.take() {
             stream.abort();
         }
         close::settle(&self.hub, &self.connection, gone);
@@ -191,7 +193,7 @@ impl Pump {
         let is_written = self.connection.queue.borrow().is_empty();
         if is_written && self.connection.client_closed.get() {
             // Both close frames have passed: the server ends the stream (RFC 6455, 7.1.1).
-            self.stream = None;
+            self.connection.stream.take();
             close::settle(&self.hub, &self.connection, Gone::AsDecided);
             return Poll::Ready(());
         }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io::IoSlice;
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -20,7 +21,7 @@ use super::connection::{Connection, Identity, Mode, Serial};
 use super::gate::Gate;
 use super::keep_alive::KeepAlive;
 use super::log::LineLog;
-use super::queue::FrameKind;
+use super::queue::{FRAMES_PER_WRITE_MAX, FrameKind};
 use super::tables::Tables;
 use super::tally::{self, Tally};
 use super::trace;
@@ -173,13 +174,43 @@ impl Hub {
         self.end_if_slow(connection);
     }
 
-    /// Ends a connection whose queue is past the limit.
+    /// Ends a connection whose queue is past the limit, unless its socket takes enough at once: it
+    /// is the client that is slow then, not this thread that had no time to write.
     pub fn end_if_slow(&self, connection: &Rc<Connection>) {
         let settings = self.settings();
-        if connection.queue.borrow().is_past(&settings.queue) {
+        let is_past = || connection.queue.borrow().is_past(&settings.queue);
+        if !is_past() {
+            return;
+        }
+        self.write_now(connection);
+        if is_past() {
             let cause = Cause::in_form(CloseCategory::SlowClient, &settings.drops.slow_client);
             close::end(self, connection, cause);
         }
+    }
+
+    /// Writes what the socket takes without waiting. (What fails, its pump learns by itself.)
+    fn write_now(&self, connection: &Connection) {
+        let mut stream = connection.stream.borrow_mut();
+        let Some(stream) = stream.as_mut() else { return };
+        loop {
+            let queue = connection.queue.borrow();
+            let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE_MAX];
+            let count = queue.slices(&mut slices);
+            let outcome = stream.write_now(&slices[..count]);
+            drop(queue);
+            match outcome {
+                Ok(written) if written > 0 => self.note_written(connection, written),
+                _ => return,
+            }
+        }
+    }
+
+    /// The kernel has taken bytes from the front of a queue.
+    pub fn note_written(&self, connection: &Connection, written: usize) {
+        connection.queue.borrow_mut().advance(written);
+        tally::take(&self.tally.queue_bytes, written as u64);
+        tally::add(&connection.written_bytes, written as u64);
     }
 
     /// Puts a frame into a queue, whatever waits there.

@@ -81,6 +81,17 @@ impl Stream {
         }
     }
 
+    /// Writes what the kernel takes at this instant, whatever the reactor last knew of the socket;
+    /// `ErrorKind::WouldBlock` when it takes nothing. For judging whether the peer is slow, or only
+    /// this thread was too busy to learn that the socket has room again. (TLS: as
+    /// [`Stream::try_write_vectored`].)
+    pub fn write_now(&mut self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => SockRef::from(&*tcp.io).send_vectored(buffers),
+            Self::Tls(_) => self.try_write_vectored(buffers),
+        }
+    }
+
     /// Whether bytes that were taken still wait inside the stream, and leave only if somebody polls
     /// a flush. Never with plain TCP.
     #[must_use]

@@ -9,6 +9,7 @@ use squall::protocol::settings::{
 };
 use squall::protocol::{CloseCategory, HubSettings};
 use squall::ws::Opcode;
+use squall::ws::frame::client_frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -134,6 +135,33 @@ fn too_many_bytes_waiting_is_a_slow_client_and_the_bystander_gets_everything() {
         assert_eq!(received + 1 + end.delivered, counters.deliveries);
         let seen = stalled.watch(Duration::from_secs(5)).await;
         assert_eq!(seen.last(), Some(&Seen::Reset), "seen without having read");
+    });
+}
+
+#[test]
+fn a_burst_that_the_hub_handles_late_makes_nobody_a_slow_client() {
+    let queue = QueueLimit { bytes: 16 * 1024, messages: 1_000_000 };
+    with_hub(HubSettings { queue, ..generous() }, async |hub| {
+        let (mut bystander, _) = hub.member("bystander", "room").await;
+        let mut sender = hub.raw_member("sender", "elsewhere", SocketBuffers::default()).await;
+        sender.next().await;
+        let lasting = Duration::from_millis(300);
+        assert_eq!(hub.post(FAULT_PATH, &HubFault::Freeze { lasting }).await, 204);
+        // All of it is in the hub's socket when the freeze ends, many times the queue's limit.
+        let data = "x".repeat(2048);
+        let frame = format!(
+            r#"{{"type":"sendToGroup","group":"room","noEcho":true,"dataType":"text","data":"{data}"}}"#
+        );
+        let mut burst = Vec::new();
+        for _ in 0..100 {
+            client_frame(Opcode::Text, frame.as_bytes(), [0; 4], &mut burst);
+        }
+        sender.send_bytes(&burst).await;
+        for _ in 0..100 {
+            assert_eq!(bystander.json().await["data"], data);
+        }
+        bystander.leave().await;
+        assert_eq!(hub.ends(1).await[0].category, CloseCategory::Normal);
     });
 }
 
