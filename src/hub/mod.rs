@@ -1,5 +1,5 @@
-//! The emulated service: accept, authenticate, groups, fan-out, bounded outbound queues, keep-alive,
-//! tier limits, REST, metrics, resource logs, control API.
+//! The emulated service: accept, authenticate, groups, fan-out, bounded outbound queues,
+//! keep-alive, tier limits, REST, metrics, resource logs, control API.
 //!
 //! One hub process lives on one thread: its state is not shared and needs no locks. Several hub
 //! processes are how it scales.
@@ -108,8 +108,8 @@ pub async fn serve(
     hub.counters()
 }
 
-/// Closes whoever is there and waits for their sockets and for the streams' readers, at most `drain`
-/// long; then cuts off the rest.
+/// Closes whoever is there and waits for their sockets and for the streams' readers, at most
+/// `drain` long; then cuts off the rest.
 async fn shut_down(hub: &Rc<Hub>, drain: Duration) {
     hub.end_background();
     faults::thaw(hub, Duration::ZERO);

@@ -193,6 +193,25 @@ fn a_close_frame_that_cannot_get_out_ends_in_a_reset() {
     });
 }
 
+#[test]
+fn the_first_cause_wins_and_later_ones_are_notes() {
+    let mut settings = slow(QueueLimit { bytes: 64 * 1024, messages: 1_000_000 });
+    settings.drops.slow_client = WireForm::Close { code: 1008, reason: "queue".into() };
+    settings.limits.close_linger = Duration::from_secs(60);
+    with_hub(settings, async |hub| {
+        let mut stalled = hub.raw_member("stalled", "room", SMALL).await;
+        flood(hub, 2048).await;
+        // The close frame still waits behind a full socket; now the client goes by itself.
+        stalled.abort();
+        let ends = hub.ends(2).await;
+        let end = ends.iter().find(|end| end.category.is_drop()).unwrap();
+        assert_eq!((end.category, &end.wire), (CloseCategory::SlowClient, &HubWire::ClientReset));
+        assert_eq!(end.later, [CloseCategory::Normal]);
+        let counters = hub.counters().await;
+        assert_eq!(counters.connection_close_count[&CloseCategory::SlowClient], 1);
+    });
+}
+
 fn free(over_limit: OverLimit) -> HubSettings {
     let mut settings = HubSettings { tier: Tier::Free, ..generous() };
     settings.drops.over_limit = over_limit;
