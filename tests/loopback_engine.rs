@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use squall::client::Credentials;
 use squall::engine::{self, Control, EngineError, RunInput, Stop, Target};
-use squall::event::{ClientObservation, Event, EventKind, HowEnded, HubSide, LedgerRow, Phase};
+use squall::event::{
+    ClientObservation, Event, EventKind, HowEnded, HubSide, LedgerRow, Phase, Warning,
+};
 use squall::hub::{self, ControlApi, HubOptions};
 use squall::measure::{Distribution, LatencyKind, Summary};
 use squall::net::{Clock, Connector, ListenOptions, Listener};
 use squall::protocol::connection_string::Scheme;
 use squall::protocol::control::Counters;
 use squall::protocol::settings::SocketBuffers;
-use squall::protocol::token::AccessKeys;
+use squall::protocol::token::{self, AccessKeys, Claims};
 use squall::protocol::{CloseCategory, Endpoint, HubSettings};
 use squall::scenario::{self, Overrides, Plan, Source};
 use squall::secret::Secret;
@@ -87,11 +89,22 @@ struct Setup {
     control: Control,
     threads: usize,
     stops: Vec<(Duration, Stop)>,
+    /// Clients use this URL, and there is no access key.
+    fixed_url: Option<Secret>,
+    /// Events that may wait; they are read when the run is over.
+    event_room: usize,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { key: KEY, control: Control::Offered, threads: 2, stops: Vec::new() }
+        Self {
+            key: KEY,
+            control: Control::Offered,
+            threads: 2,
+            stops: Vec::new(),
+            fixed_url: None,
+            event_room: 65_536,
+        }
     }
 }
 
@@ -171,13 +184,15 @@ fn run_at(
 ) -> Result<Ran, EngineError> {
     local(async {
         let connector = Connector::new(endpoint.clone(), None).await.unwrap();
-        let (events, mut event_queue) = mpsc::channel(65_536);
+        let (events, mut event_queue) = mpsc::channel(setup.event_room);
         let (trace, mut trace_queue) = mpsc::channel(65_536);
         let (stop_sender, stop) = watch::channel(Stop::Run);
         let key = Secret::new(setup.key);
-        let credentials = Credentials::Key(key.clone());
-        let target =
-            Target { connector, credentials, access_key: Some(key), control: setup.control };
+        let (credentials, access_key) = match setup.fixed_url {
+            Some(url) => (Credentials::FixedUrl(url), None),
+            None => (Credentials::Key(key.clone()), Some(key)),
+        };
+        let target = Target { connector, credentials, access_key, control: setup.control };
         let plan = Arc::clone(plan);
         let threads = setup.threads;
         let stopping = async {
@@ -436,6 +451,40 @@ fn without_control_the_hubs_side_is_not_observed_and_nothing_is_invented() {
     assert!(ran.rows().iter().all(|row| row.hub == HubSide::NotObserved));
     assert_eq!((ran.summary.rows_observed, &ran.summary.counters_after), (0, &None));
     assert_eq!(ran.summary.populations[0].delivery.received, 30 * 3 * 16);
+    hub.stop();
+}
+
+#[test]
+fn a_fixed_url_needs_no_key() {
+    let hub = Hub::start(ControlApi::Off);
+    let claims = Claims {
+        audience: format!("{}/client/hubs/squall", hub.endpoint),
+        expires_at: hub.clock.now_ns() / 1_000_000_000 + 60,
+        roles: vec!["webpubsub.joinLeaveGroup".into(), "webpubsub.sendToGroup".into()],
+        ..Claims::default()
+    };
+    let token = token::sign(&claims, &Secret::new(KEY));
+    let url = format!("/client/hubs/squall?access_token={}", token.expose());
+    let fixed_url = Some(Secret::new(url));
+    let setup = Setup { control: Control::Absent, fixed_url, ..Setup::default() };
+    let ran = run(&hub, &plan(STEADY), setup).unwrap();
+    assert_eq!(ran.summary.populations[0].opens, 30);
+    assert_eq!(ran.summary.populations[0].delivery.received, 30 * 3 * 16);
+    hub.stop();
+}
+
+#[test]
+fn events_without_room_are_counted_and_hold_nobody_up() {
+    let hub = Hub::start(ControlApi::Loopback);
+    let plan = plan(STEADY);
+    let ran = run(&hub, &plan, Setup { event_room: 10, ..Setup::default() }).unwrap();
+    assert_eq!(ran.events.len(), 10);
+    let [Warning::EventsLost { count }] = Vec::from_iter(&ran.summary.health.warnings)[..] else {
+        panic!("{:?}", ran.summary.health.warnings)
+    };
+    assert!(*count >= 20, "{count} lost");
+    assert_eq!(categories(&ran, 0), [(CloseCategory::Normal, 30)], "the sums know all the same");
+    assert_eq!(verdict::judge(&plan, &ran.summary).outcome, Outcome::Invalid);
     hub.stop();
 }
 
