@@ -41,6 +41,8 @@ struct Alive<'a>(&'a VirtualClient);
 impl Drop for Alive<'_> {
     fn drop(&mut self) {
         self.0.state.set(State::Finished);
+        // A waker keeps its task's memory, and a client may be kept long after its end.
+        drop(self.0.waker.borrow_mut().take());
         decrement(&self.0.me.shard.counts.tasks);
     }
 }

@@ -1,7 +1,8 @@
 //! One virtual client: connect, subprotocol session, reconnect policy, and one file per behaviour.
 //!
-//! A client lives on its shard's thread. Its long-lived state is one [`VirtualClient`] and one small
-//! task; handshakes are boxed and short-lived; reading goes through the shard's one scratch buffer.
+//! A client lives on its shard's thread. Its long-lived state is one [`VirtualClient`] and one
+//! small task; handshakes are boxed and short-lived; reading goes through the shard's one scratch
+//! buffer.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -127,7 +128,8 @@ pub struct ShardCounts {
     pub published: Cell<u64>,
     /// Acknowledgements that failed, per population.
     pub acks_failed: RefCell<Vec<u64>>,
-    /// Publishes refused because the outbox was full or the client was not connected, per population.
+    /// Publishes refused because the outbox was full or the client was not connected, per
+    /// population.
     pub not_sent: RefCell<Vec<u64>>,
     /// Messages sent and not yet acknowledged.
     pub unacknowledged: Cell<u64>,
@@ -298,8 +300,8 @@ impl VirtualClient {
         })
     }
 
-    /// Lives the client's life: attempts, sessions, reconnects, until it is done for good. `planned`
-    /// is its arrival's planned instant. Every attempt ends in exactly one [`ClientEnd`] into the
+    /// Lives the client's life: attempts, sessions, reconnects, until it is done for good.
+    /// `planned` is its arrival's planned instant. Every attempt ends in exactly one [`ClientEnd`] into the
     /// shard's sink; an attempt begins when it is its turn to dial.
     pub async fn run(self: Rc<Self>, planned: Instant) {
         life::live(&self, planned).await;
@@ -317,8 +319,8 @@ impl VirtualClient {
         self.session.borrow().as_ref().and_then(|session| session.connection_id())
     }
 
-    /// A message of the plan's traffic is due: sends it now, or when `in_flight` allows it. A client
-    /// that is not connected, does not send this traffic, or speaks no JSON counts it as not sent.
+    /// A message of the plan's traffic is due: sends it now, or when `in_flight` allows it. A
+    /// client that is not connected, does not send this traffic, or speaks no JSON counts it as not sent.
     ///
     /// The lag between `planned` and this call goes into the `SendLag` series; the wait for
     /// `in_flight` is the hub's doing, and part of the response time instead.

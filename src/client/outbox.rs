@@ -160,3 +160,49 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pushed(seed: u64) -> Vec<u8> {
+        let mut outbox = Outbox::new(seed);
+        for _ in 0..3 {
+            outbox.push(Opcode::Text, b"a message");
+        }
+        outbox.bytes
+    }
+
+    #[test]
+    fn masks_follow_the_seed_and_differ_from_frame_to_frame() {
+        let bytes = pushed(1);
+        assert_eq!(bytes, pushed(1));
+        assert_ne!(bytes, pushed(2));
+        let masks: Vec<_> = bytes.chunks(15).map(|frame| &frame[2..6]).collect();
+        assert!(masks[0] != masks[1] && masks[1] != masks[2]);
+    }
+
+    #[test]
+    fn positions_count_what_was_handed_over_and_little_memory_is_kept() {
+        let mut outbox = Outbox::new(1);
+        outbox.push(Opcode::Text, &[b'x'; 1_000]);
+        let first = outbox.end();
+        outbox.push(Opcode::Text, b"y");
+        let handed = usize::try_from(first).expect("small");
+        outbox.note_handed(handed);
+        assert!(outbox.has_handed(first) && !outbox.has_handed(outbox.end()));
+        outbox.note_handed(outbox.pending());
+        assert!(outbox.has_handed(outbox.end()) && outbox.is_done());
+        assert!(outbox.bytes.capacity() <= KEEP_BYTES);
+    }
+
+    #[test]
+    fn a_full_outbox_takes_no_message_but_a_close_frame() {
+        let mut outbox = Outbox::new(1);
+        outbox.push(Opcode::Text, &vec![b'x'; OUTBOX_BYTES_MAX - 2 * HEADER_BYTES_MAX]);
+        assert!(!outbox.takes(HEADER_BYTES_MAX));
+        let before = outbox.end();
+        outbox.push(Opcode::Close, &[]);
+        assert!(outbox.end() > before);
+    }
+}

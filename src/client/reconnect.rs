@@ -106,7 +106,8 @@ mod tests {
             let (base, cap) = (Duration::from_millis(base_ms), Duration::from_millis(cap_ms));
             let window = Duration::from_millis(window_ms);
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let whole = base.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(cap);
+            let factor = 1_u32.checked_shl(attempt).unwrap_or(u32::MAX);
+            let whole = base.saturating_mul(factor).min(cap);
             for (jitter, least) in
                 [(Jitter::None, whole), (Jitter::Equal, whole / 2), (Jitter::Full, Duration::ZERO)]
             {

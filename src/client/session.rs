@@ -425,8 +425,8 @@ impl Session {
         Some(self.ending(ClientObservation::Vanished, Wish::Vanish, how_left, now))
     }
 
-    /// The client wanted to leave, and nothing answered. A client that does not read and whose close
-    /// frame never left knows nothing of its end.
+    /// The client wanted to leave, and nothing answered. A client that does not read and whose
+    /// close frame never left knows nothing of its end.
     fn unanswered(&mut self, now: Instant) -> Ending {
         let unaware = self.talk.behaviours.is_stalled(now) && !self.talk.close_is_handed();
         let observation =

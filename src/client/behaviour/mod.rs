@@ -6,7 +6,7 @@
 //! application ping that is due, and a client that vanishes.
 //!
 //! To add one: its settings in `scenario::plan::Behaviour`, a file here with its decisions and
-//! their tests, a variant of [`Acting`], and its part in the questions below.
+//! their tests, a variant of `Acting`, and its part in the questions below.
 
 pub mod app_ping;
 pub mod delay_pong;
@@ -115,8 +115,8 @@ pub struct Behaviours {
 }
 
 impl Behaviours {
-    /// The behaviours of a connection that is open since `opened`; windows count from `epoch`. `rng`
-    /// gives the connection's random stream, for those that draw.
+    /// The behaviours of a connection that is open since `opened`; windows count from `epoch`.
+    /// `rng` gives the connection's random stream, for those that draw.
     pub fn new(
         plan: &[TimedBehaviour],
         epoch: Instant,
@@ -159,9 +159,11 @@ impl Behaviours {
                 Acting::SlowReadBytes(pace) => {
                     ReadAllowance { bytes: pace.available(now), ..everything }
                 }
-                Acting::SlowReadMessages(pace) => {
-                    ReadAllowance { messages: pace.available(now), ..everything }
-                }
+                // Little at a time, so that what is left unread stays in the kernel.
+                Acting::SlowReadMessages(pace) => ReadAllowance {
+                    bytes: slow_read::READ_BYTES_MAX,
+                    messages: pace.available(now),
+                },
                 _ => everything,
             })
         })

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 const READS_PER_SECOND: f64 = 20.0;
 
 /// Largest single read of a paced reader, in bytes.
-const READ_BYTES_MAX: f64 = 4_096.0;
+pub const READ_BYTES_MAX: u32 = 4_096;
 
 /// A token bucket that is asked before each read. It never holds more than one read's worth.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Pace {
     /// At most `rate` bytes per second from `start` on.
     #[must_use]
     pub fn bytes(rate: f64, start: Instant) -> Self {
-        let quantum = (rate / READS_PER_SECOND).clamp(1.0, READ_BYTES_MAX).floor();
+        let quantum = (rate / READS_PER_SECOND).clamp(1.0, f64::from(READ_BYTES_MAX)).floor();
         Self { rate, quantum, tokens: 0.0, at: start }
     }
 

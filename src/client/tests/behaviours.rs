@@ -105,6 +105,19 @@ fn an_application_ping_comes_on_its_beat() {
     });
 }
 
+/// A deadline that passes while the session is at work is not lost.
+#[test]
+fn a_beat_of_a_millisecond_never_stops() {
+    run(async {
+        let p = behaving(Subprotocol::Json, Behaviour::AppPing { every: MS });
+        let (_world, client, mut peer) = beside_a_healthy_one(p).await;
+        for _ in 0..1_000 {
+            assert_eq!(peer.next().await, Frame::Text(r#"{"type":"ping"}"#.into()));
+        }
+        client.kill();
+    });
+}
+
 /// Sends messages of 1 KiB for as long as the client takes them.
 async fn flood(peer: &mut Peer) {
     let message = vec![b'x'; 1_024];

@@ -212,6 +212,25 @@ fn a_token_made_once_serves_every_attempt() {
 }
 
 #[test]
+fn every_attempt_has_a_key_of_its_own_that_follows_from_the_seed() {
+    use crate::client::open::connection_key;
+    run(async {
+        let key = async |seed, index, attempt| {
+            let mut plan = plan(population(Subprotocol::Simple));
+            plan.seed = seed;
+            let world = World::new(plan).await;
+            let client = crate::client::VirtualClient::new(world.shard.clone(), 0, index);
+            connection_key(&client.me, attempt)
+        };
+        let first = key(1, 0, 0).await;
+        assert_eq!(first, key(1, 0, 0).await);
+        for other in [key(2, 0, 0).await, key(1, 1, 0).await, key(1, 0, 1).await] {
+            assert_ne!(first, other);
+        }
+    });
+}
+
+#[test]
 fn the_hub_that_closes_first_gets_its_echo() {
     run(async {
         let mut world = World::new(plan(population(Subprotocol::Json))).await;
