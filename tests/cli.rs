@@ -206,6 +206,36 @@ fn what_a_target_of_ones_own_will_bear_is_told_before_the_load() {
         .stderr(contains("10 connections at once"))
         .stderr(contains("connects per second"))
         .stderr(contains("of a Free day's quota of 20,000"));
+    let runs = folder.path().join("squall-runs");
+    assert!(is_empty(&runs), "a run that never began leaves neither folder nor link");
+}
+
+#[test]
+fn a_target_that_nobody_serves_or_that_refuses_the_key_exits_100() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let run = |target: &str| {
+        let mut command = squall(folder.path());
+        command.args(["run", "ping-timeout"]).env("SQUALL_TARGET", target);
+        without_the_key(command).code(100).stderr(contains("target"))
+    };
+    run(&format!("Endpoint=http://{free};AccessKey={KEY};Version=1.0;"));
+    let hub = common::Hub::start(&[]);
+    run(&format!("Endpoint=http://{};AccessKey={KEY};Version=1.0;", hub.address()))
+        .stderr(contains("401"));
+    assert!(is_empty(&folder.path().join("squall-runs")));
+}
+
+#[test]
+fn a_client_url_is_enough_for_what_needs_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("ws://127.0.0.1:9/client/hubs/h?access_token={KEY}");
+    let mut command = squall(folder.path());
+    command.args(["run", "service-reload", "--target", &url]);
+    without_the_key(command).code(2).stderr(contains("service-reload"));
+    let mut command = squall(folder.path());
+    command.args(["run", "ping-timeout", "--target", &url]);
+    without_the_key(command).code(100);
 }
 
 /// Needs nothing of the hub, so that any target will do.

@@ -115,9 +115,6 @@ impl CliError {
             Self::File(FileError::Taken { .. }) => {
                 "results are never written over: name another folder with --out".to_owned()
             }
-            Self::Connect(_) | Self::Engine(EngineError::Unreachable(_)) => {
-                "is it running, and is the address right? Nothing was loaded".to_owned()
-            }
             Self::TargetRefuses(_) => {
                 "is the access key the hub's own? Nothing was loaded".to_owned()
             }
@@ -132,6 +129,8 @@ impl CliError {
             | Self::Scenario(_)
             | Self::Conflicts(_)
             | Self::Budget { .. }
+            | Self::Connect(_)
+            | Self::Engine(EngineError::Unreachable(_))
             | Self::File(FileError::Io { .. })
             | Self::Read { .. }
             | Self::Engine(EngineError::Interrupted)

@@ -82,7 +82,7 @@ pub fn main(arguments: HubArguments) -> Result<Exit, CliError> {
 
 async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Result<Exit, CliError> {
     let clock = Clock::system();
-    let interrupts = Interrupts::listen()?;
+    let interrupts = Interrupts::listen("draining: open connections are closed with 1001")?;
     let bound = Listener::bind(ListenOptions { address, buffers: settings.buffers })
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (local, listener) = bound.map_err(|source| CliError::Listen { address, source })?;
@@ -104,7 +104,7 @@ async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Resul
         biased;
         counters = hub::serve(options, interrupts.first(), embedded::DRAIN) => {
             let opened = words::counted(counters.connection_open_count, "connection");
-            say(&format!("{opened} served\n"));
+            say(&format!("stopped; {opened} opened since its counters began\n"));
         }
         () = interrupts.over() => {}
     }

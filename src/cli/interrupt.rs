@@ -19,15 +19,15 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Listens for signals from now on, on the current `LocalSet`.
-    pub fn listen() -> Result<Self, CliError> {
+    /// Listens for signals from now on, on the current `LocalSet`; says `notice` at the first one.
+    pub fn listen(notice: &'static str) -> Result<Self, CliError> {
         let (stop_sender, stop) = watch::channel(Stop::Run);
         let (over_sender, over) = watch::channel(false);
         let mut signals = Signals::new()?;
         tokio::task::spawn_local(async move {
             signals.next().await;
             let _ = stop_sender.send(Stop::Drain);
-            say("\ninterrupted: draining, then writing what there is; once more to stop at once\n");
+            say(&format!("\n{notice}; once more to stop at once\n"));
             signals.next().await;
             let _ = stop_sender.send(Stop::Now);
             tokio::time::sleep(LAST_GRACE).await;

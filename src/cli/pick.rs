@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::CliError;
-use crate::scenario::{self, Builtin, Overrides, Plan, ScenarioErrors, Source};
+use crate::scenario::{self, Builtin, Overrides, Plan, ScenarioErrors, Source, builtins};
 use crate::secret::{Redactor, Secret};
 
 /// Folders below a folder that are looked into.
@@ -139,7 +139,10 @@ pub fn load(arguments: &PickArguments) -> Result<Picked, CliError> {
         let count = errors.iter().map(|error| error.count).sum();
         return Err(ScenarioErrors { rendered: rendered.join("\n\n"), count }.into());
     }
-    plans.sort_by_key(|plan| plan.duration);
+    // The order of the built-in ones is known by running them; of others the longest that they may
+    // take is all there is to go by.
+    let position = |plan: &Plan| builtins().iter().position(|builtin| builtin.name == plan.name);
+    plans.sort_by_key(|plan| (position(plan).is_none(), position(plan), plan.duration));
     Ok(Picked { plans, secrets })
 }
 

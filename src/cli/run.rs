@@ -17,6 +17,7 @@ use crate::net::budget::Budget;
 use crate::predict::{self, HubPlace, Limits};
 use crate::report::folder::PendingFile;
 use crate::report::live::LiveMode;
+use crate::report::recorder::Latest;
 use crate::report::run_file::TargetPlace;
 use crate::report::{FileError, RunFile, RunFolder, junit, markdown, spread, text};
 use crate::scenario::Plan;
@@ -98,13 +99,17 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
             ca_file: arguments.target.ca_file.clone(),
             threads: arguments.threads.map_or_else(|| threads_for(cores), usize::from),
             cores,
+            latest: if arguments.out.is_some() { Latest::Leave } else { Latest::Follow },
             live: live_mode(arguments),
-            interrupts: Interrupts::listen()?,
+            interrupts: Interrupts::listen("interrupted: draining, then writing what there is")?,
             secrets,
         };
         run_all(&context, jobs, arguments, &redactor, &mut files).await
-    })?;
-    Ok(exit)
+    });
+    drop(local);
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    exit
 }
 
 /// One generator thread on small machines, else all cores but the hub's.
@@ -258,7 +263,7 @@ async fn run_all(
     let scenarios = jobs.iter().filter(|job| job.is_last).count();
     let (mut runs, mut turns, mut exit) = (Vec::new(), Vec::new(), Exit::AsExpected);
     for job in jobs {
-        match run_one(context, &job, arguments).await {
+        match run_one(context, &job).await {
             Ok(run) => {
                 tell(&run, &job, arguments);
                 exit = exit.max(Exit::of(&run));
@@ -293,16 +298,13 @@ async fn run_all(
     Ok(exit)
 }
 
-async fn run_one(
-    context: &Context,
-    job: &Job,
-    arguments: &RunArguments,
-) -> Result<RunFile, CliError> {
+async fn run_one(context: &Context, job: &Job) -> Result<RunFile, CliError> {
     let folder = RunFolder::create(&job.path)?;
-    if arguments.out.is_none() {
-        folder.link_latest();
+    let result = session::run(context, job.plan.clone(), &folder, &job.label).await;
+    if result.is_err() {
+        folder.discard_if_empty();
     }
-    session::run(context, job.plan.clone(), &folder, &job.label).await
+    result
 }
 
 /// The report of a run: whole, or its headline where it passed among many of the same.

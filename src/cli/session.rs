@@ -17,6 +17,7 @@ use crate::measure::Summary;
 use crate::net::{Clock, Connector};
 use crate::report::folder::{HTML, LATENCY, RUN};
 use crate::report::live::{Live, LiveMode};
+use crate::report::recorder::Latest;
 use crate::report::run_file::{HubFacts, RunFacts, TargetFacts, TargetPlace};
 use crate::report::{Recorded, Recorder, RunFile, RunFolder, hlog, html, words};
 use crate::scenario::Plan;
@@ -39,6 +40,8 @@ pub struct Context {
     pub threads: usize,
     /// Cores of the machine.
     pub cores: usize,
+    /// Whether `latest` follows the runs.
+    pub latest: Latest,
     /// How progress is shown.
     pub live: LiveMode,
     /// Stopping.
@@ -62,20 +65,21 @@ pub async fn run(
     label: &str,
 ) -> Result<RunFile, CliError> {
     let plan = Arc::new(plan);
-    let opened = open(context, &plan).await?;
+    let opened = tokio::select! {
+        biased;
+        () = context.interrupts.first() => return Err(EngineError::Interrupted.into()),
+        opened = open(context, &plan) => opened?,
+    };
     let mut secrets = context.secrets.clone();
     secrets.extend(opened.hub.as_ref().map(|hub| hub.key.clone()));
     let redactor = Redactor::new(secrets);
     let live = Live::new(label, context.live);
-    let recorder = Recorder::create(folder, live, redactor.clone())?;
+    let recorder = Recorder::create(folder, context.latest, live, redactor.clone())?;
     let facts = facts(context, &plan, &opened);
     let (summary, recorded) = execute(context, &plan, opened.target, recorder).await;
     let summary = match summary {
         Some(Ok(summary)) => summary,
-        Some(Err(error)) => {
-            folder.discard_if_empty();
-            return Err(error.into());
-        }
+        Some(Err(error)) => return Err(error.into()),
         None => {
             let folder = shown(folder.path());
             return Err(CliError::StoppedHard { folder });

@@ -1,6 +1,7 @@
 //! How far a run is: one line that changes on a terminal, plain lines elsewhere, on standard error.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -84,7 +85,7 @@ impl Live {
 
 fn new_bar(name: &str) -> ProgressBar {
     let target = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
-    let style = ProgressStyle::with_template("{prefix} {bar:16} {wide_msg}")
+    let style = ProgressStyle::with_template("{prefix} {bar:10} {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━━─");
     ProgressBar::with_draw_target(Some(1), target).with_style(style).with_prefix(name.to_owned())
@@ -93,17 +94,20 @@ fn new_bar(name: &str) -> ProgressBar {
 /// `4.0 s of 12 s · open 100 · attempts 100 · received 412 · PingTimeout 10`.
 fn figures(at_ns: u64, phase: Phase, progress: &Progress) -> String {
     let seconds = |ns: u64| format!("{}.{}", ns / 1_000_000_000, ns / 100_000_000 % 10);
+    let duration = Duration::from_nanos(progress.duration_ns);
     let mut parts = vec![
         match phase {
-            Phase::Running => format!("{} of {} s", seconds(at_ns), seconds(progress.duration_ns)),
+            Phase::Running => format!("{} s of {}", seconds(at_ns), words::duration(duration)),
             Phase::Draining => format!("{} s, draining", seconds(at_ns)),
             Phase::Leaving => format!("{} s, leaving", seconds(at_ns)),
             Phase::Gathering => format!("{} s, gathering", seconds(at_ns)),
         },
         format!("open {}", words::number(progress.open)),
         format!("attempts {}", words::number(progress.attempts)),
-        format!("received {}", words::number(progress.received)),
     ];
+    if progress.received > 0 {
+        parts.push(format!("received {}", words::number(progress.received)));
+    }
     let ended = progress.ended.iter().filter(|(_, count)| *count > 0);
     parts.extend(ended.map(|(category, count)| format!("{category} {}", words::number(*count))));
     parts.join(" · ")
@@ -126,7 +130,7 @@ mod tests {
         };
         assert_eq!(
             figures(4_250_000_000, Phase::Running, &progress),
-            "4.2 of 12.0 s · open 90 · attempts 1,100 · received 4,120 · PingTimeout 10"
+            "4.2 s of 12 s · open 90 · attempts 1,100 · received 4,120 · PingTimeout 10"
         );
         assert!(figures(13_000_000_000, Phase::Leaving, &progress).starts_with("13.0 s, leaving"));
     }

@@ -31,8 +31,18 @@ pub struct Recorder {
     trace: LineFile,
     live: Live,
     redactor: Redactor,
+    follow: Option<RunFolder>,
     flushed: Instant,
     recorded: Recorded,
+}
+
+/// Whether the link beside the run folders follows a run once it has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latest {
+    /// It leads to this run.
+    Follow,
+    /// It stays.
+    Leave,
 }
 
 /// What a recorder knows at the end.
@@ -50,7 +60,12 @@ pub struct Recorded {
 
 impl Recorder {
     /// Creates the growing files of a run folder.
-    pub fn create(folder: &RunFolder, live: Live, redactor: Redactor) -> Result<Self, FileError> {
+    pub fn create(
+        folder: &RunFolder,
+        latest: Latest,
+        live: Live,
+        redactor: Redactor,
+    ) -> Result<Self, FileError> {
         let create = |name: &str| {
             let path = folder.file(name);
             LineFile::create(&path).map_err(|source| FileError::Io { path, source })
@@ -60,6 +75,7 @@ impl Recorder {
             trace: create(TRACE)?,
             live,
             redactor,
+            follow: (latest == Latest::Follow).then(|| folder.clone()),
             flushed: Instant::now(),
             recorded: Recorded::default(),
         })
@@ -108,6 +124,9 @@ impl Recorder {
             }
             EventKind::RunStarted(started) => {
                 self.recorded.started = Some(started.as_ref().clone());
+                if let Some(folder) = &self.follow {
+                    folder.link_latest();
+                }
                 self.write(event);
                 FlushWhen::Now
             }
@@ -225,7 +244,8 @@ mod tests {
 
     fn recorder(folder: &RunFolder) -> Recorder {
         let redactor = Redactor::new(vec![Secret::new("an-access-key-of-some-length")]);
-        Recorder::create(folder, Live::new("x", LiveMode::Quiet), redactor).unwrap()
+        let live = Live::new("x", LiveMode::Quiet);
+        Recorder::create(folder, Latest::Leave, live, redactor).unwrap()
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::run_file::RunFile;
 use super::table::{self, Column};
 use super::words;
+use crate::verdict::Outcome;
 
 /// The table of counts and latencies over the runs, least, median and greatest of each.
 #[must_use]
@@ -17,20 +18,16 @@ pub fn render(runs: &[RunFile]) -> String {
         Column::Figures("greatest"),
         Column::Words("spread"),
     ];
-    let mut rows = vec![row("verdict passes", &passes(runs), words::number)];
-    rows.extend(counts(runs));
+    let mut rows = counts(runs);
     rows.extend(latencies(runs));
+    let passed = runs.iter().filter(|run| run.outcome == Outcome::Pass).count();
     format!(
-        "Spread over {} of {}, all with seed {}\n{}",
+        "Spread over {} of {}, all with seed {}; {passed} passed\n{}",
         words::counted(runs.len() as u64, "run"),
         first.run.scenario,
         first.run.seed,
         table::render(&columns, rows)
     )
-}
-
-fn passes(runs: &[RunFile]) -> Vec<u64> {
-    runs.iter().map(|run| u64::from(run.outcome == crate::verdict::Outcome::Pass)).collect()
 }
 
 fn counts(runs: &[RunFile]) -> Vec<Vec<String>> {

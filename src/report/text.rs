@@ -94,14 +94,13 @@ fn facts(run: &RunFile) -> String {
 /// Checks that passed are a count; the others are told.
 fn checks(run: &RunFile, out: &mut String) {
     let passed = run.checks.iter().filter(|check| check.outcome == Outcome::Pass).count();
-    let _ = writeln!(
-        out,
-        "{INDENT}{}",
-        paint(
-            DIM,
-            &format!("{passed} of {} passed", words::counted(run.checks.len() as u64, "check"))
-        )
-    );
+    let checks = words::counted(run.checks.len() as u64, "check");
+    let until = match run.how {
+        HowEnded::Interrupted => ", judged on what there was before the interruption",
+        _ => "",
+    };
+    let told = format!("{passed} of {checks} passed{until}");
+    let _ = writeln!(out, "{INDENT}{}", paint(DIM, &told));
     let of = |outcome| run.checks.iter().filter(move |check| check.outcome == outcome);
     for check in of(Outcome::Fail) {
         failed(check, out);
