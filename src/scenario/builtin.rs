@@ -69,8 +69,8 @@ macro_rules! builtin {
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
     const ALL: [Builtin; 8] = [
-        builtin!("drops", "ping-timeout"),
         builtin!("drops", "closed-by-app-server"),
+        builtin!("drops", "ping-timeout"),
         builtin!("drops", "slow-client"),
         builtin!("drops", "service-reload"),
         builtin!("drops", "normal-baseline"),
@@ -91,15 +91,17 @@ pub struct NoSuchScenario {
     hint: String,
 }
 
-/// The built-in scenarios that a name stands for: its own name (`ping-timeout`), its folder
-/// (`drops`), or a close category in any case (`PingTimeout`: those that demand it). Never empty.
+/// The built-in scenarios that a name stands for: its own name (`ping-timeout`, or
+/// `drops/ping-timeout`), its folder (`drops`), or a close category in any case (`PingTimeout`: those that demand it). Never empty.
 pub fn resolve(name: &str) -> Result<Vec<&'static Builtin>, NoSuchScenario> {
     let pick = |is: &dyn Fn(&Builtin) -> bool| {
         builtins().iter().filter(|builtin| is(builtin)).collect::<Vec<_>>()
     };
     let category = name.parse::<CloseCategory>().ok();
     let found = [
-        pick(&|builtin| builtin.name == name),
+        pick(&|builtin| {
+            builtin.name == name || name == format!("{}/{}", builtin.folder, builtin.name)
+        }),
         pick(&|builtin| builtin.folder == name),
         category.map(|category| pick(&|builtin| builtin.demands(category))).unwrap_or_default(),
     ];

@@ -2,7 +2,7 @@
 //!
 //! The format's grammar is the types of [`super::file`]. Each of their values is an [`At`]: it knows
 //! its place, and when it cannot be read the problem is noted, the value is `None`, and reading goes
-//! on with the next. Unknown keys are noted and skipped.
+//! on with the next. Unknown keys are noted and skipped; a missing key is noted and taken as bad.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use serde::de::{
 };
 
 use super::document::{Entry, Node, Value};
-use super::problem::{Place, Problem, Problems, Text, list, suggestion};
+use super::problem::{Place, Problem, Problems, Text, closest, list, one_of, suggestion};
 
 /// A value with its place; the value is `None` when it was bad, which has been reported.
 #[derive(Clone, Debug)]
@@ -73,7 +73,14 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
         };
         let (start, end, hidden) = (number()?, number()?, number()? == 1);
         let path = parts.next_element::<String>()?.unwrap_or_default();
-        let value = parts.next_element::<T>().unwrap_or_default();
+        let value = loop {
+            match parts.next_element::<T>() {
+                Ok(value) => break value,
+                // Worth another try: see `AtAccess`.
+                Err(_) if parts.size_hint() == Some(1) => {}
+                Err(_) => break None,
+            }
+        };
         Ok(At { value, place: Place { text, start, end, hidden }, path })
     }
 }
@@ -105,16 +112,25 @@ pub(super) fn read<'de, T: Deserialize<'de>>(
     node: &'de Node,
     problems: &'de Problems,
 ) -> Option<T> {
-    T::deserialize(NodeDe { node, path: String::new(), problems }).ok()
+    let whole = NodeDe { node, path: String::new(), problems, missing: Vec::new() };
+    At::deserialize(whole).ok()?.value
 }
 
 /// Why a value could not be read. Every deserialiser below reports a fresh one at its place.
 #[derive(Debug)]
 enum Error {
     Reported,
+    /// A key is missing, which has been reported.
+    Missing(&'static str),
     Custom(String),
-    Unfit { found: Option<String>, expected: String },
-    UnknownVariant { variant: String, expected: &'static [&'static str] },
+    Unfit {
+        found: Option<String>,
+        expected: String,
+    },
+    UnknownVariant {
+        variant: String,
+        expected: &'static [&'static str],
+    },
     MissingKey(&'static str),
 }
 
@@ -156,36 +172,65 @@ struct NodeDe<'de> {
     node: &'de Node,
     path: String,
     problems: &'de Problems,
+    /// Keys of the table that are missing, which has been reported: they are there, and bad.
+    missing: Vec<&'static str>,
 }
 
 impl<'de> NodeDe<'de> {
     fn report(&self, error: Error) -> Error {
         let place = self.node.place;
         let problem = match error {
-            Error::Reported => return error,
+            Error::Reported | Error::Missing(_) => return error,
             Error::Custom(message) => Problem::new(place, message),
-            Error::Unfit { found, expected } => {
-                let found = found.unwrap_or_else(|| self.node.describe());
-                Problem::new(place, format!("{} cannot be {found}", self.name()))
-                    .label(format!("expected {expected}"))
-            }
+            Error::Unfit { found, expected } => self.unfit(found, &expected),
             Error::UnknownVariant { variant, expected } => {
-                let shown = place.show(&variant);
-                Problem::new(place, format!("{} cannot be {shown}", self.name()))
-                    .label(format!("expected one of {}", list(expected.iter().copied())))
-                    .maybe_help(
-                        super::problem::closest(&variant, expected.iter().copied())
-                            .filter(|_| !place.hidden)
-                            .map(|close| format!("did you mean `{close}`?")),
-                    )
+                let close = closest(&variant, expected.iter().copied());
+                let help = close.map(|close| format!("did you mean `{close}`?"));
+                Problem::new(place, format!("{} cannot be {}", self.name(), place.show(&variant)))
+                    .label(format!("expected {}", one_of(expected.iter().copied())))
+                    .maybe_help(help.filter(|_| !place.hidden))
             }
             Error::MissingKey(key) => {
-                Problem::new(place, format!("{} lacks the key `{key}`", self.name()))
-                    .label(format!("expected `{key}` in this table"))
+                self.problems.push(
+                    Problem::new(place, format!("{} lacks the key `{key}`", self.name()))
+                        .label(format!("expected `{key} = …` in this table")),
+                );
+                return Error::Missing(key);
             }
         };
         self.problems.push(problem);
         Error::Reported
+    }
+
+    fn unfit(&self, found: Option<String>, expected: &str) -> Problem {
+        let found = found.unwrap_or_else(|| self.node.describe());
+        // serde's own words for what its visitors take.
+        let expected = match expected {
+            "a sequence" => "a list: [ … ]",
+            "a string" => "a text in quotes",
+            "a boolean" => "true or false",
+            "map" | "a map" => "a table",
+            other => other,
+        };
+        let help = match &self.node.value {
+            Value::String(text) if expected.starts_with("a list") && !self.node.place.hidden => {
+                Some(format!("in brackets: [\"{text}\"]"))
+            }
+            Value::Table(entries) if expected.starts_with("a list") => {
+                match (self.path.split_once('.'), entries.first()) {
+                    (None, _) => Some(format!("each entry begins with [[{}]]", self.path)),
+                    (Some(("thresholds", metric)), Some(entry)) => {
+                        let view = &entry.key;
+                        Some(format!("a name with a dot stands in quotes: \"{metric}.{view}\""))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        Problem::new(self.node.place, format!("{} cannot be {found}", self.name()))
+            .label(format!("expected {expected}"))
+            .maybe_help(help)
     }
 
     fn located<V>(&self, result: Result<V, Error>) -> Result<V, Error> {
@@ -199,7 +244,7 @@ impl<'de> NodeDe<'de> {
     fn child(&self, key: &str, node: &'de Node) -> Self {
         let path =
             if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
-        Self { node, path, problems: self.problems }
+        Self { node, path, problems: self.problems, missing: Vec::new() }
     }
 
     fn table<V: Visitor<'de>>(
@@ -216,16 +261,26 @@ impl<'de> NodeDe<'de> {
             is_known
         });
         let known = known.collect::<Vec<_>>().into_iter();
-        visitor.visit_map(TableAccess { de: self, entries: known, next: None })
+        let missing = self.missing.clone();
+        visitor.visit_map(TableAccess { de: self, entries: known, missing, next: None })
+    }
+
+    /// What a table of these keys looks like.
+    fn table_of(&self, keys: &[&str]) -> String {
+        match (keys, &self.node.value) {
+            ([], _) => "an empty table: { }".to_owned(),
+            ([key], _) => format!("a table: {{ {key} = … }}"),
+            (keys, Value::String(word)) if keys.contains(&word.as_str()) => {
+                format!("a table: {{ {word} = {{ … }} }}")
+            }
+            _ => format!("a table, {{ … }}, with keys of {}", list(keys.iter().copied())),
+        }
     }
 
     fn unknown_key(&self, entry: &Entry, keys: &'static [&'static str]) -> Problem {
         let place = entry.key_place;
-        let table = if self.path.is_empty() {
-            "the top of a scenario".to_owned()
-        } else {
-            format!("`{}`", self.path)
-        };
+        let table =
+            if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", self.path) };
         Problem::new(place, format!("unknown key `{}` in {table}", entry.key))
             .label("not a key of this table")
             .maybe_help(suggestion(&entry.key, keys.iter().copied()))
@@ -269,7 +324,7 @@ impl<'de> Deserializer<'de> for NodeDe<'de> {
             return visitor.visit_newtype_struct(self);
         }
         let (place, path) = (self.node.place, self.path.clone());
-        visitor.visit_seq(AtAccess { step: 0, place, path, inner: Some(self) })
+        visitor.visit_seq(AtAccess { step: 0, place, path, inner: Some(self), again: false })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -280,14 +335,7 @@ impl<'de> Deserializer<'de> for NodeDe<'de> {
     ) -> Result<V::Value, Error> {
         let result = match &self.node.value {
             Value::Table(entries) => self.table(entries, Some(fields), visitor),
-            _ => Err(Error::Unfit {
-                found: None,
-                expected: if fields.is_empty() {
-                    "an empty table, { }".to_owned()
-                } else {
-                    format!("a table with {}", list(fields.iter().copied()))
-                },
-            }),
+            _ => Err(Error::Unfit { found: None, expected: self.table_of(fields) }),
         };
         self.located(result)
     }
@@ -315,6 +363,7 @@ impl<'de> Deserializer<'de> for NodeDe<'de> {
                         },
                         path: self.path.clone(),
                         problems: self.problems,
+                        missing: Vec::new(),
                     };
                     let access = VariantDe {
                         de: &self,
@@ -326,13 +375,10 @@ impl<'de> Deserializer<'de> for NodeDe<'de> {
                 }
                 _ => Err(Error::Unfit {
                     found: Some(format!("a table with {} keys", entries.len())),
-                    expected: format!("exactly one of {}", list(variants.iter().copied())),
+                    expected: format!("exactly {}", one_of(variants.iter().copied())),
                 }),
             },
-            _ => Err(Error::Unfit {
-                found: None,
-                expected: format!("one of {}", list(variants.iter().copied())),
-            }),
+            _ => Err(Error::Unfit { found: None, expected: one_of(variants.iter().copied()) }),
         };
         self.located(result)
     }
@@ -344,11 +390,37 @@ impl<'de> Deserializer<'de> for NodeDe<'de> {
 }
 
 /// The parts of an [`At`]: text, start, end, hidden, path, then the value itself.
+///
+/// serde gives a table up at the first key that is missing. So the value can be asked for again:
+/// then that key counts as there, and bad, and the table's other keys are read all the same.
 struct AtAccess<'de> {
     step: u8,
     place: Place,
     path: String,
+    /// `None` for a value that is missing.
     inner: Option<NodeDe<'de>>,
+    /// Whether asking for the value again makes sense.
+    again: bool,
+}
+
+impl<'de> AtAccess<'de> {
+    fn value<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
+        let Some(inner) = &mut self.inner else { return Ok(None) };
+        let result = seed.deserialize(NodeDe {
+            node: inner.node,
+            path: inner.path.clone(),
+            problems: inner.problems,
+            missing: inner.missing.clone(),
+        });
+        self.again = false;
+        if let Err(Error::Missing(key)) = &result
+            && !inner.missing.contains(key)
+        {
+            inner.missing.push(key);
+            self.again = true;
+        }
+        result.map(Some)
+    }
 }
 
 impl<'de> SeqAccess<'de> for AtAccess<'de> {
@@ -358,7 +430,7 @@ impl<'de> SeqAccess<'de> for AtAccess<'de> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Error> {
-        self.step += 1;
+        self.step = self.step.saturating_add(1);
         let number = match self.step {
             1 => match self.place.text {
                 Text::File => 0,
@@ -372,9 +444,13 @@ impl<'de> SeqAccess<'de> for AtAccess<'de> {
                 let path: StringDeserializer<Error> = path.into_deserializer();
                 return seed.deserialize(path).map(Some);
             }
-            _ => return self.inner.take().map(|inner| seed.deserialize(inner)).transpose(),
+            _ => return self.value(seed),
         };
         seed.deserialize(number.into_deserializer()).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(usize::from(self.again))
     }
 }
 
@@ -393,7 +469,8 @@ impl<'de> SeqAccess<'de> for ListAccess<'_, 'de> {
         let next = self.items.next();
         next.map(|(index, node)| {
             let path = format!("{}[{index}]", self.de.path);
-            seed.deserialize(NodeDe { node, path, problems: self.de.problems })
+            let problems = self.de.problems;
+            seed.deserialize(NodeDe { node, path, problems, missing: Vec::new() })
         })
         .transpose()
     }
@@ -402,6 +479,9 @@ impl<'de> SeqAccess<'de> for ListAccess<'_, 'de> {
 struct TableAccess<'a, 'de> {
     de: &'a NodeDe<'de>,
     entries: std::vec::IntoIter<&'de Entry>,
+    /// Keys that are missing, and come last.
+    missing: Vec<&'static str>,
+    /// The entry whose value comes next; `None` for that of a missing key.
     next: Option<&'de Entry>,
 }
 
@@ -413,13 +493,45 @@ impl<'de> MapAccess<'de> for TableAccess<'_, 'de> {
         seed: S,
     ) -> Result<Option<S::Value>, Error> {
         self.next = self.entries.next();
-        let path = &self.de.path;
-        self.next.map(|entry| seed.deserialize(KeyDe { entry, path })).transpose()
+        if let Some(entry) = self.next {
+            return seed.deserialize(KeyDe { entry, path: &self.de.path }).map(Some);
+        }
+        let missing = self.missing.pop().map(IntoDeserializer::into_deserializer);
+        missing.map(|key: StrDeserializer<'_, Error>| seed.deserialize(key)).transpose()
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        let entry = self.next.take().ok_or(Error::Reported)?;
-        seed.deserialize(self.de.child(&entry.key, &entry.node))
+        match self.next.take() {
+            Some(entry) => seed.deserialize(self.de.child(&entry.key, &entry.node)),
+            None => seed.deserialize(MissingDe { place: self.de.node.place }),
+        }
+    }
+}
+
+/// The value of a key that is missing: an [`At`] of the table's place, without a value.
+struct MissingDe {
+    place: Place,
+}
+
+impl<'de> Deserializer<'de> for MissingDe {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
+        Err(Error::Reported)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let (place, path) = (self.place, String::new());
+        visitor.visit_seq(AtAccess { step: 0, place, path, inner: None, again: false })
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map identifier ignored_any option struct enum
     }
 }
 
@@ -443,9 +555,8 @@ impl<'de> Deserializer<'de> for KeyDe<'_, 'de> {
     ) -> Result<V::Value, Error> {
         let place = self.entry.key_place;
         let path = format!("{}.{}", self.path, self.entry.key);
-        let parts =
-            KeyAtAccess { parts: AtAccess { step: 0, place, path, inner: None }, key: self };
-        visitor.visit_seq(parts)
+        let parts = AtAccess { step: 0, place, path, inner: None, again: false };
+        visitor.visit_seq(KeyAtAccess { parts, key: self })
     }
 
     serde::forward_to_deserialize_any! {

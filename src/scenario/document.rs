@@ -98,17 +98,27 @@ pub(super) fn parse(text: &str, problems: &Problems) -> Option<Node> {
 fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(0..0);
     let (end, start) = (span.end.min(text.len()), span.start.min(text.len()));
-    let mut lines = error.message().lines();
-    let title = lines.next().unwrap_or_default().to_owned();
-    let expected = lines.collect::<Vec<_>>().join("; ");
+    let message = error.message().lines().collect::<Vec<_>>().join("; ");
+    let (what, expected) = match message.split_once(", expected ") {
+        Some((what, expected)) => (what, format!("expected {expected}")),
+        None => (message.as_str(), "expected TOML: key = value".to_owned()),
+    };
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line = text[line_start..].lines().next().unwrap_or_default();
-    let help = unquoted_value(line).map(|(key, value)| {
-        format!("text, times, sizes and rates stand in quotes: {key} = \"{value}\"")
-    });
-    Problem::new(Place::file(start, end), format!("this is not TOML: {title}"))
-        .label(expected)
-        .maybe_help(help)
+    let place = Place::file(start, end);
+    if what == "duplicate key" {
+        return Problem::new(place, format!("`{}` stands here twice", &text[start..end]))
+            .label("it has been set above")
+            .help("keep one of the two, or rename one");
+    }
+    let help = if let Some((key, value)) = unquoted_value(line) {
+        Some(format!("text, times, sizes and rates stand in quotes: {key} = \"{value}\""))
+    } else if what.contains("comma") {
+        Some("is there a bracket or a brace before this that is not closed?".to_owned())
+    } else {
+        None
+    };
+    Problem::new(place, format!("this is not TOML: {what}")).label(expected).maybe_help(help)
 }
 
 /// A line `key = value` whose value lacks its quotes.
@@ -139,24 +149,25 @@ impl Setting<'_> {
         Place { text: Text::Argument(self.argument), start, end, hidden: false }
     }
 
-    fn value_node(&self, problems: &Problems) -> Node {
+    /// The value; `None` when it is broken.
+    fn value_node(&self, problems: &Problems) -> Option<Node> {
         let value_at = self.path_at + self.path.len() + 1;
         let place = self.place(value_at, value_at + self.value.len());
         match DeValue::parse(self.value) {
             Ok(value) => {
                 let at = |start, end| self.place(value_at + start, value_at + end);
-                Node::from_toml(&value, &at)
+                Some(Node::from_toml(&value, &at))
             }
-            Err(error) => {
-                // What begins like structured TOML was meant as such; anything else is a bare string.
-                if self.value.starts_with(['{', '[', '"', '\'']) {
-                    problems.push(
-                        Problem::new(place, format!("this is not TOML: {}", error.message()))
-                            .label("a TOML value, or a bare word"),
-                    );
-                }
-                Node { place, value: Value::String(self.value.to_owned()) }
+            // What begins like structured TOML was meant as such; anything else is a bare string.
+            Err(error) if self.value.starts_with(['{', '[', '"', '\'']) => {
+                let message = error.message().lines().collect::<Vec<_>>().join("; ");
+                problems.push(
+                    Problem::new(place, format!("this is not TOML: {message}"))
+                        .label("expected a TOML value, or a bare word"),
+                );
+                None
             }
+            Err(_) => Some(Node { place, value: Value::String(self.value.to_owned()) }),
         }
     }
 
@@ -187,7 +198,7 @@ impl Setting<'_> {
     /// populations and traffic, which must be there.
     pub fn apply(&self, root: &mut Node, problems: &Problems) {
         let Some(segments) = self.segments(problems) else { return };
-        let value = self.value_node(problems);
+        let Some(value) = self.value_node(problems) else { return };
         let Some(((last, last_place), parents)) = segments.split_last() else { return };
         let mut node = root;
         for (depth, (segment, place)) in parents.iter().enumerate() {

@@ -31,7 +31,7 @@ impl Place {
 
     /// How an error shows the value that stands here.
     pub fn show(&self, value: &str) -> String {
-        if self.hidden { "a value from the environment".to_owned() } else { format!("`{value}`") }
+        if self.hidden { "`…` (from the environment)".to_owned() } else { format!("`{value}`") }
     }
 }
 
@@ -208,6 +208,16 @@ pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
         [] => String::new(),
         [one] => one.clone(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// "one of `a`, `b` or `c`", or the only word there is.
+pub(super) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("one of {} or {last}", most.join(", ")),
     }
 }
 

@@ -365,7 +365,7 @@ fn whole(number: f64, most: f64) -> Option<u64> {
 }
 
 impl Written for Count {
-    const EXPECTED: &'static str = "a whole number from 0 to 4294967295, without quotes";
+    const EXPECTED: &'static str = "a whole number from 0, without quotes, such as 20";
 
     fn parse(text: &str) -> Parsed<Self> {
         Err(match text.trim().parse::<u32>() {

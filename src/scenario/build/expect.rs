@@ -24,7 +24,7 @@ pub(super) fn all(
     let mut all = Vec::new();
     let mut with_closes = Vec::new();
     for (name, at) in &file.populations {
-        let Some(index) = context.roster.find(name, context.problems) else { continue };
+        let Some(index) = population(context, name) else { continue };
         let (Some(expected), Some(Some(population))) = (at.get(), situation.populations.get(index))
         else {
             continue;
@@ -51,6 +51,33 @@ pub(super) fn all(
         all.extend(bystanders(situation, &with_closes));
     }
     all
+}
+
+/// Claims, which stand under a population and never beside one.
+const CLAIMS: [&str; 8] = [
+    "closes",
+    "close_within",
+    "opens",
+    "recovered",
+    "amplification",
+    "delivery",
+    "queue_at_close",
+    "steady",
+];
+
+/// The population that an entry of `[expect]` is about.
+fn population(context: &Context<'_>, at: &At<String>) -> Option<usize> {
+    let name = at.get()?;
+    let is_population = context.roster.0.iter().any(|member| member.name == *name);
+    if CLAIMS.contains(&name.as_str()) && !is_population {
+        context.push(
+            Problem::new(at.place, format!("`{name}` is claimed of nobody"))
+                .label("expected the name of a population, or `bystanders`")
+                .help(format!("claims stand under a population: [expect.NAME], {name} = …")),
+        );
+        return None;
+    }
+    context.roster.find(at, context.problems)
 }
 
 /// Well-behaved, not addressed by a fault, and without `closes` of their own: all leave in order.
@@ -142,7 +169,7 @@ impl One<'_> {
                     ),
                 )
                 .label("expected a share, which scales: \"all\", \"15%\", \">=90%\"")
-                .also(self.member.count_place, "the count that -n changed")
+                .also(self.member.count_place, self.member.note("the count"))
                 .help("or let the count be the point, and -n leave it alone: scaling = \"fixed\""),
             );
             return None;
@@ -225,7 +252,7 @@ impl One<'_> {
         self.context.push(
             Problem::new(at.place, title)
                 .label(format!("expected categories for {clients} in all"))
-                .also(self.member.count_place, "the clients")
+                .also(self.member.count_place, self.member.note("the clients"))
                 .help(help),
         );
     }

@@ -118,7 +118,7 @@ fn addressed(
                     format!("{count} of the {} clients of `{}`", member.count, member.name),
                 )
                 .label("expected at least 1, and no more than there are")
-                .also(member.count_place, "the population's count"),
+                .also(member.count_place, member.note("the population's count")),
             );
         }
         Some(count)

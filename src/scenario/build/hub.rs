@@ -2,7 +2,7 @@
 
 use super::super::file::{DropsFile, HubFile, KeepAliveFile, LimitsFile, Profile, WireFormFile};
 use super::super::plan::{Arrival, Population};
-use super::super::problem::{Place, Problem, closest, list};
+use super::super::problem::{Place, Problem, closest, one_of};
 use super::super::units::{Buffer, Count, Size, Units};
 use super::{Arguments, At, Context, Overrides, Problems, Roster};
 use crate::protocol::HubSettings;
@@ -83,7 +83,7 @@ fn profile(context: &Context<'_>, name: &str, place: Option<Place>) -> Option<Pr
         let help = closest(name, names.clone()).map(|close| format!("did you mean `{close}`?"));
         context.push(
             Problem::new(place.unwrap_or(Place::file(0, 0)), format!("no profile `{name}`"))
-                .label(format!("expected {}", list(names)))
+                .label(format!("expected {}", one_of(names)))
                 .maybe_help(help),
         );
     }
@@ -266,6 +266,7 @@ fn wire_form(context: &Context<'_>, file: &WireFormFile) -> WireForm {
         WireFormFile::Abort => WireForm::Abort,
         WireFormFile::DisconnectedThenClose => WireForm::DisconnectedThenClose,
         WireFormFile::Close(frame) => {
+            let Some(frame) = frame.get() else { return WireForm::Abort };
             let Count(code) = frame.code.or(Count(1001));
             // RFC 6455, 7.4.1: these stand for "no code", and are never in a frame.
             let sendable =

@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::Overrides;
 use super::de::At;
 use super::file::{RequiresFile, ScenarioFile};
 use super::plan::{Fault, Plan, Population, Requires, Senders};
 use super::problem::{Place, Problem, Problems, suggestion};
 use super::units::Lasting;
-use super::Overrides;
 
 pub(super) use hub::settings_alone;
 use roster::Roster;
@@ -178,6 +178,7 @@ pub(super) fn plan(
     let hub = hub::settings(&context, file.hub.as_ref(), &populations, overrides, arguments);
     let (traffic, streams) = traffic::all(&context, file, &populations, &hub);
     let faults = fault::all(&context, file, &populations);
+    population::check_slots_free(&context, file, &populations, &faults);
     let situation = possible::Situation {
         populations: &populations,
         hub: &hub,

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::super::file::{
     AfterFile, ArrivalFile, JitterFile, PopulationFile, ReconnectFile, ScalingFile, ScenarioFile,
-    TokenFile, UserFile,
+    TokenFile, TokenLifetimeFile, UserFile,
 };
 use super::super::plan::{
-    Arrival, ArrivalSchedule, FirstAttempt, Jitter, Population, RampStage, Reconnect,
+    Arrival, ArrivalSchedule, FaultAt, FirstAttempt, Jitter, Population, RampStage, Reconnect,
     ReconnectAfter, ReconnectPolicy, Scaling, TokenPolicy, UserPolicy,
 };
-use super::super::problem::{Place, Problem, list};
-use super::super::units::{Count, First, Lasting, Rate, Size};
+use super::super::problem::{Place, Problem, one_of};
+use super::super::units::{Count, First, Rate, Size};
 use super::behaviour;
 use super::roster::Member;
 use super::{At, Context};
@@ -104,18 +104,18 @@ pub(super) fn exactly_one<'k>(
     forms: &[(&'k str, Option<Place>)],
 ) -> Option<&'k str> {
     let mut there = forms.iter().filter_map(|(name, place)| place.map(|place| (*name, place)));
-    let names = list(forms.iter().map(|(name, _)| *name));
+    let names = one_of(forms.iter().map(|(name, _)| *name));
     let Some(first) = there.next() else {
         context.push(
             Problem::new(place, format!("`{path}` does not say which kind"))
-                .label(format!("expected exactly one of {names}")),
+                .label(format!("expected exactly {names}")),
         );
         return None;
     };
     if let Some(second) = there.next() {
         context.push(
             Problem::new(second.1, format!("`{path}` says both `{}` and `{}`", first.0, second.0))
-                .label(format!("expected exactly one of {names}"))
+                .label(format!("expected exactly {names}"))
                 .also(first.1, "and this"),
         );
         return None;
@@ -197,6 +197,35 @@ fn slots(
     scaled
 }
 
+/// Checks that slots of a closed arrival become free for those who wait for one.
+pub(super) fn check_slots_free(
+    context: &Context<'_>,
+    file: &ScenarioFile,
+    populations: &[Option<Population>],
+    faults: &[FaultAt],
+) {
+    let Some(written) = file.populations.get() else { return };
+    for ((_, at), population) in written.0.iter().zip(populations) {
+        let (Some(file), Some(population)) = (at.get(), population) else { continue };
+        let Arrival::Closed { slots, .. } = population.arrival else { continue };
+        let ends =
+            population.lifetime.is_some() || !population.is_well_behaved() || !faults.is_empty();
+        if slots < population.count && !ends {
+            context.push(
+                Problem::new(
+                    file.arrival.place,
+                    format!(
+                        "only {slots} of the {} clients of `{}` ever arrive",
+                        population.count, population.name
+                    ),
+                )
+                .label("nobody leaves, so no slot becomes free")
+                .help("give the population a `lifetime`"),
+            );
+        }
+    }
+}
+
 /// Checks that the schedule brings everybody in before the scenario ends.
 fn check_all_arrive(
     context: &Context<'_>,
@@ -254,10 +283,12 @@ fn user(context: &Context<'_>, at: Option<&At<UserFile>>) -> UserPolicy {
 }
 
 fn token(context: &Context<'_>, at: Option<&At<TokenFile>>) -> TokenPolicy {
-    let lifetime = |lifetime: &At<Lasting>| context.positive(lifetime).unwrap_or(TOKEN_LIFETIME);
+    let lifetime = |file: &At<TokenLifetimeFile>| {
+        file.get().and_then(|file| context.positive(&file.lifetime)).unwrap_or(TOKEN_LIFETIME)
+    };
     match at.and_then(At::get) {
-        Some(TokenFile::Minted(file)) => TokenPolicy::Minted { lifetime: lifetime(&file.lifetime) },
-        Some(TokenFile::Once(file)) => TokenPolicy::Once { lifetime: lifetime(&file.lifetime) },
+        Some(TokenFile::Minted(file)) => TokenPolicy::Minted { lifetime: lifetime(file) },
+        Some(TokenFile::Once(file)) => TokenPolicy::Once { lifetime: lifetime(file) },
         None => TokenPolicy::Minted { lifetime: TOKEN_LIFETIME },
     }
 }

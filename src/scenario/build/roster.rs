@@ -32,6 +32,14 @@ impl Member {
         !self.fixed && self.written.is_some_and(|written| written != self.count)
     }
 
+    /// Says at the count how many there are, where that is not what stands there.
+    pub fn note(&self, note: &str) -> String {
+        match self.written {
+            Some(written) if written != self.count => format!("{} after -n", self.count),
+            _ => note.to_owned(),
+        }
+    }
+
     /// How many times as many as the file says.
     pub fn factor(&self) -> f64 {
         match self.written {

@@ -2,7 +2,7 @@
 
 use super::super::file::ScenarioFile;
 use super::super::plan::{Condition, Metric, Operator, Statistic, Threshold};
-use super::super::problem::{Place, Problem, list, suggestion};
+use super::super::problem::{Place, Problem, one_of, suggestion};
 use super::super::units::Lasting;
 use super::{At, Context};
 use crate::measure::{LatencyKind, Stage};
@@ -55,7 +55,7 @@ pub(super) fn all(context: &Context<'_>, file: &ScenarioFile) -> Vec<Threshold> 
                     population: selected.population,
                     stage: selected.stage,
                     condition: parsed,
-                    text: format!("{text}: {}", written.trim()),
+                    text: written.trim().to_owned(),
                 });
             }
         }
@@ -104,7 +104,7 @@ fn selected(context: &Context<'_>, text: &str, place: Place) -> Option<Selected>
                 let keys = ["population", "stage", "category"];
                 context.push(
                     Problem::new(place, format!("there is no selector `{other}`"))
-                        .label(format!("expected {}", list(keys)))
+                        .label(format!("expected {}", one_of(keys)))
                         .maybe_help(suggestion(other, keys)),
                 );
                 return None;
@@ -296,17 +296,23 @@ fn statistic(context: &Context<'_>, metric: Metric, text: &str, place: Place) ->
             !matches!(parsed, Some(Statistic::Rate | Statistic::Value)),
             &["p(99)", "avg", "med", "min", "max", "count"],
         ),
-        Metric::Delivered => (matches!(parsed, Some(Statistic::Rate)), &["rate"]),
-        Metric::PeakConnections => (matches!(parsed, Some(Statistic::Value)), &["value"]),
-        Metric::Opens | Metric::Attempts => (matches!(parsed, Some(Statistic::Count)), &["count"]),
-        Metric::Closes(_) | Metric::Lost | Metric::Duplicated | Metric::OutOfOrder => {
+        Metric::PeakConnections => {
+            (matches!(parsed, Some(Statistic::Value | Statistic::Maximum)), &["value", "max"])
+        }
+        Metric::Attempts => (matches!(parsed, Some(Statistic::Count)), &["count"]),
+        Metric::Delivered
+        | Metric::Opens
+        | Metric::Closes(_)
+        | Metric::Lost
+        | Metric::Duplicated
+        | Metric::OutOfOrder => {
             (matches!(parsed, Some(Statistic::Count | Statistic::Rate)), &["count", "rate"])
         }
     };
     if parsed.is_none() || !fits {
         context.push(
             Problem::new(place, format!("{} is not a number of this metric", place.show(text)))
-                .label(format!("expected one of {}", list(known.iter().copied()))),
+                .label(format!("expected {}", one_of(known.iter().copied()))),
         );
         return None;
     }
@@ -322,7 +328,7 @@ fn value(
 ) -> Option<f64> {
     let wrong = |expected: &str| {
         context.push(
-            Problem::new(place, format!("{} cannot be compared with", place.show(text)))
+            Problem::new(place, format!("{} is no value of this metric", place.show(text)))
                 .label(format!("expected {expected}")),
         );
         None

@@ -38,10 +38,7 @@ fn one(
 ) -> Option<Traffic> {
     let from = senders(context, &file.from, populations);
     let to = file.to.get().and_then(|to| context.group(&to.group));
-    let rate = file
-        .rate
-        .get()
-        .and_then(|&Rate(rate)| context.positive_rate(rate, file.rate.place, &file.rate.path));
+    let rate = rate(context, &file.rate);
     let size = size(context, &file.size, hub);
     let start = context.start(file.start.as_ref());
     let until = context.until(start, file.until.as_ref());
@@ -111,7 +108,7 @@ fn senders(
         context.push(
             problem
                 .label(format!("expected at most `{name}[0..{}]`", member.count))
-                .also(member.count_place, "clients are counted from 0"),
+                .also(member.count_place, member.note("clients are counted from 0")),
         );
         return None;
     }
@@ -146,6 +143,19 @@ fn split(text: &str) -> Option<(&str, Option<Range>)> {
         }
     };
     Some((name.trim(), Some(range)))
+}
+
+fn rate(context: &Context<'_>, at: &At<Rate>) -> Option<f64> {
+    let rate = context.positive_rate(at.get()?.0, at.place, &at.path)?;
+    let seconds = context.duration.unwrap_or_default().as_secs_f64();
+    if rate * seconds > f64::from(u32::MAX) {
+        context.push(
+            Problem::new(at.place, format!("`{}` makes too many messages", at.path))
+                .label(format!("expected at most {} over the whole scenario", u32::MAX)),
+        );
+        return None;
+    }
+    Some(rate)
 }
 
 fn size(context: &Context<'_>, at: &At<Size>, hub: &HubSettings) -> Option<u32> {
@@ -193,6 +203,7 @@ fn in_flight(context: &Context<'_>, file: &TrafficFile, acknowledged: bool) -> O
 fn check_rest(context: &Context<'_>, file: &TrafficFile) {
     let keys = [
         (file.acknowledged.as_ref().map(|at| (at.place, &at.path)), "a REST call has its answer"),
+        (file.in_flight.as_ref().map(|at| (at.place, &at.path)), "REST calls do not wait"),
         (file.no_echo.as_ref().map(|at| (at.place, &at.path)), "REST has no connection to echo to"),
     ];
     for (found, why) in keys {

@@ -108,7 +108,7 @@ pub(in crate::scenario) enum WireFormFile {
     /// TCP reset without a close frame.
     Abort,
     /// A close frame, then the end of the stream.
-    Close(CloseFrameFile),
+    Close(Box<At<CloseFrameFile>>),
     /// A `disconnected` system message (JSON clients), then close 1000.
     DisconnectedThenClose,
 }

@@ -291,9 +291,9 @@ pub(in crate::scenario) enum AfterFile {
 #[serde(rename_all = "kebab-case")]
 pub(in crate::scenario) enum TokenFile {
     /// Minted per client and attempt.
-    Minted(TokenLifetimeFile),
+    Minted(At<TokenLifetimeFile>),
     /// Minted once per client, used for every attempt.
-    Once(TokenLifetimeFile),
+    Once(At<TokenLifetimeFile>),
 }
 
 /// Lifetime of a token.

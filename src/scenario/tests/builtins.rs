@@ -1,0 +1,101 @@
+//! The scenarios in the binary and the names they go by.
+
+use super::super::plan::ReconnectPolicy;
+
+use super::*;
+
+#[test]
+fn every_builtin_loads_at_any_size() {
+    for builtin in builtins() {
+        for total in [None, Some(1), Some(100), Some(3_000), Some(20_000)] {
+            let overrides = Overrides { total, ..Overrides::default() };
+            if let Err(errors) = load(&builtin.source(), &overrides, &|_| None) {
+                panic!("{} with {total:?}: {errors}", builtin.name);
+            }
+        }
+    }
+}
+
+/// A scenario, `--set` as its comment shows them, and `-n name=COUNT`.
+type Suggestion =
+    (&'static str, &'static [(&'static str, &'static str)], &'static [(&'static str, u32)]);
+
+#[test]
+fn what_the_shipped_comments_suggest_loads() {
+    let suggested: [Suggestion; 9] = [
+        ("ping-timeout", &[("hub.keep_alive.life", "any-frame")], &[]),
+        ("ping-timeout", &[("hub.keep_alive.timeout", "10s")], &[]),
+        ("slow-client", &[("traffic.feed.rate", "1/s")], &[]),
+        ("slow-client", &[("hub.queue.bytes", "128KiB")], &[]),
+        ("service-reload", &[("populations.fleet.reconnect.first", "0s")], &[]),
+        ("normal-baseline", &[("traffic.chatter.rate", "50/s")], &[]),
+        ("normal-baseline", &[("hub.keep_alive.interval", "2s")], &[]),
+        (
+            "closed-by-app-server",
+            &[
+                ("populations.addressed.reconnect", "{ fixed = { every = \"1s\" } }"),
+                ("expect.addressed.closes.Normal", "all"),
+            ],
+            &[],
+        ),
+        (
+            "connection-count-limit",
+            &[("expect.crowd.closes.ConnectionCountLimitReached", "17")],
+            &[("crowd", 30)],
+        ),
+    ];
+    for (name, sets, counts) in suggested {
+        let builtin = resolve(name).unwrap()[0];
+        for (path, value) in sets {
+            let shown = format!("{path}={value}");
+            assert!(builtin.text.contains(&shown), "{name} does not suggest {shown}");
+        }
+        let overrides = Overrides {
+            sets: sets.iter().map(|(path, value)| ((*path).into(), (*value).into())).collect(),
+            counts: counts.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
+            ..Overrides::default()
+        };
+        if let Err(errors) = load(&builtin.source(), &overrides, &|_| None) {
+            panic!("{name} {sets:?}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn the_template_loads_and_so_does_everything_that_it_offers() {
+    plan(template());
+    let uncommented: String = template()
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.contains(" = ") || rest.starts_with("[[") => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert_ne!(uncommented, template());
+    let offered = plan(&uncommented);
+    assert_eq!(offered.faults.len(), 1);
+    assert_ne!(offered.populations[1].reconnect.policy, ReconnectPolicy::None);
+}
+
+#[test]
+fn names_resolve_to_scenarios() {
+    let names = |asked: &str| -> Vec<&str> {
+        resolve(asked).unwrap().into_iter().map(|builtin| builtin.name).collect()
+    };
+    assert_eq!(names("ping-timeout"), ["ping-timeout"]);
+    assert_eq!(names("drops/ping-timeout"), ["ping-timeout"]);
+    assert_eq!(names("drops").len(), builtins().len());
+    assert_eq!(names("pingtimeout"), ["ping-timeout"]);
+    assert_eq!(names("SlowClient"), ["slow-client"]);
+    assert_eq!(names("ConnectionCountLimitReached"), ["connection-count-limit"]);
+    assert_eq!(names("Normal"), ["normal-baseline"]);
+    let told = |asked: &str| resolve(asked).unwrap_err().to_string();
+    assert!(
+        told("ping-timout").contains("did you mean `ping-timeout`?"),
+        "{}",
+        told("ping-timout")
+    );
+    assert!(told("drop").contains("did you mean `drops`?"));
+    assert!(told("BadRequest").contains("no built-in scenario shows BadRequest yet"));
+    assert!(told("xyzzy").contains("there are `closed-by-app-server`"));
+}
