@@ -22,13 +22,14 @@ type Suggestion =
 
 #[test]
 fn what_the_shipped_comments_suggest_loads() {
-    let suggested: [Suggestion; 9] = [
+    let suggested: [Suggestion; 10] = [
         ("ping-timeout", &[("hub.keep_alive.life", "any-frame")], &[]),
         ("ping-timeout", &[("hub.keep_alive.timeout", "10s")], &[]),
         ("slow-client", &[("traffic.feed.rate", "1/s")], &[]),
         ("slow-client", &[("hub.queue.bytes", "128KiB")], &[]),
         ("service-reload", &[("populations.fleet.reconnect.first", "0s")], &[]),
         ("normal-baseline", &[("traffic.chatter.rate", "50/s")], &[]),
+        ("honest-latency", &[("traffic.ticks.in_flight", "100")], &[]),
         ("normal-baseline", &[("hub.keep_alive.interval", "2s")], &[]),
         (
             "closed-by-app-server",
@@ -84,7 +85,8 @@ fn names_resolve_to_scenarios() {
     };
     assert_eq!(names("ping-timeout"), ["ping-timeout"]);
     assert_eq!(names("drops/ping-timeout"), ["ping-timeout"]);
-    assert_eq!(names("drops").len(), builtins().len());
+    assert_eq!(names("drops").len(), 6);
+    assert_eq!(names("generator"), ["honest-latency", "hold-5000"]);
     assert_eq!(names("pingtimeout"), ["ping-timeout"]);
     assert_eq!(names("SlowClient"), ["slow-client"]);
     assert_eq!(names("ConnectionCountLimitReached"), ["connection-count-limit"]);
