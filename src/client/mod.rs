@@ -301,8 +301,8 @@ impl VirtualClient {
     }
 
     /// Lives the client's life: attempts, sessions, reconnects, until it is done for good.
-    /// `planned` is its arrival's planned instant. Every attempt ends in exactly one [`ClientEnd`] into the
-    /// shard's sink; an attempt begins when it is its turn to dial.
+    /// `planned` is its arrival's planned instant. Every attempt ends in exactly one [`ClientEnd`]
+    /// into the shard's sink; an attempt begins when it is its turn to dial.
     pub async fn run(self: Rc<Self>, planned: Instant) {
         life::live(&self, planned).await;
     }
@@ -320,7 +320,8 @@ impl VirtualClient {
     }
 
     /// A message of the plan's traffic is due: sends it now, or when `in_flight` allows it. A
-    /// client that is not connected, does not send this traffic, or speaks no JSON counts it as not sent.
+    /// client that is not connected, does not send this traffic, or speaks no JSON counts it as
+    /// not sent.
     ///
     /// The lag between `planned` and this call goes into the `SendLag` series; the wait for
     /// `in_flight` is the hub's doing, and part of the response time instead.

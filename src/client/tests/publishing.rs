@@ -188,7 +188,7 @@ fn a_full_outbox_refuses_and_what_it_holds_leaves_in_order() {
     run(async {
         let mut plan = with_traffic(false, None);
         plan.traffic[0].size = 64 * 1024;
-        let (world, client, _task, mut peer) = joined(plan, 0).await;
+        let (mut world, client, _task, mut peer) = joined(plan, 0).await;
         // The hub does not read: socket buffers and then the outbox fill up.
         while world.shard.counts.not_sent.borrow().is_empty() {
             client.publish(0, Instant::now());
@@ -201,7 +201,30 @@ fn a_full_outbox_refuses_and_what_it_holds_leaves_in_order() {
             let stamp = Stamp::read(&text.as_bytes()[at..]).unwrap();
             assert_eq!(u64::from(stamp.sequence), sequence);
         }
+        assert!(peer.ping(b"all out", LONG).await);
         client.kill();
+        // Handed over is as good as acknowledged, where nobody asks; none of it came back.
+        assert_eq!(world.end().await.delivery.expected, sent);
+    });
+}
+
+#[test]
+fn what_is_acknowledged_after_the_close_frame_is_not_demanded() {
+    run(async {
+        let (mut world, client, _task, mut peer) = joined(with_traffic(true, None), 0).await;
+        client.publish(0, Instant::now());
+        let (ack_id, stamp) = published(&mut peer).await;
+        deliver(&mut peer, stamp).await;
+        ack(&mut peer, ack_id.unwrap()).await;
+        client.publish(0, Instant::now());
+        let (ack_id, _) = published(&mut peer).await;
+        client.leave();
+        assert_eq!(peer.next().await, Frame::Close(Some(1000)));
+        ack(&mut peer, ack_id.unwrap()).await;
+        peer.close(Some(1000), "").await;
+        let end = world.end().await;
+        assert_eq!((end.delivery.expected, end.delivery.lost), (1, 0));
+        assert_eq!(world.recorded(LatencyKind::Acknowledgement), 2, "it is still read");
     });
 }
 
