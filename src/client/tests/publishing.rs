@@ -7,12 +7,12 @@ use tokio::time::{Instant, sleep};
 
 use super::kit::*;
 use crate::client::VirtualClient;
-use crate::measure::LatencyKind;
+use crate::measure::{LatencyKind, Stage};
 use crate::protocol::Subprotocol;
 use crate::protocol::stamp::Stamp;
 use crate::protocol::subprotocol::{ClientFrame, MessageFrom, Payload, ServerFrame};
 use crate::scenario::Plan;
-use crate::scenario::plan::{Senders, Traffic};
+use crate::scenario::plan::{Fault, FaultAt, Senders, Traffic};
 
 /// Client 0 of `p` sends to `room`.
 pub fn with_traffic(acknowledged: bool, in_flight: Option<u32>) -> Plan {
@@ -237,6 +237,21 @@ fn its_own_messages_are_not_expected_where_the_hub_does_not_echo() {
         let streams = |index| VirtualClient::new(world.shard.clone(), 0, index).me.streams_to(0);
         assert!(streams(0).is_empty());
         assert_eq!(streams(1), [0]);
+    });
+}
+
+#[test]
+fn latencies_split_at_the_first_trouble() {
+    run(async {
+        for (at, stage) in [(MS / 1_000, Stage::After), (10 * LONG, Stage::Before)] {
+            let mut plan = with_traffic(true, None);
+            plan.faults = vec![FaultAt { at, fault: Fault::Freeze { lasting: MS } }];
+            let (world, client, _task, _peer) = joined(plan, 0).await;
+            let latency = world.shard.latency.borrow();
+            assert!(latency.iter().all(|(key, _)| key.stage == stage && key.population == Some(0)));
+            assert!(latency.sum(LatencyKind::Connect, |_| true).is_some());
+            client.kill();
+        }
     });
 }
 
