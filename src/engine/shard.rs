@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{AbortHandle, abortable};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -121,17 +122,20 @@ pub(super) async fn shard(setup: ShardSetup) {
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
     });
     let fleet = Fleet::new(common, arrivals.count(), bounded);
-    let sending = tokio::task::spawn_local(traffic::send(Rc::clone(&fleet), sends));
+    // Not a task of the set: there it would queue behind thousands of clients that a broadcast has
+    // woken, and send late. The body is looked at after every few dozen of them.
+    let (sending, stop_sending) = abortable(traffic::send(Rc::clone(&fleet), sends));
     let body = Body {
         shard,
         phase: ShardPhase::Running,
         admission: arrivals.start(&fleet),
-        sending,
+        sending: stop_sending,
         leaving: None,
         fleet,
         reports,
     };
-    body.live(commands).await;
+    // Stopped or finished, sending has nothing to say.
+    let _ = tokio::join!(body.live(commands), sending);
 }
 
 fn counts(populations: usize) -> ShardCounts {
@@ -157,7 +161,7 @@ struct Body {
     phase: ShardPhase,
     fleet: Rc<Fleet>,
     admission: Vec<JoinHandle<()>>,
-    sending: JoinHandle<()>,
+    sending: AbortHandle,
     leaving: Option<JoinHandle<()>>,
     reports: mpsc::Sender<Report>,
 }

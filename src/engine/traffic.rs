@@ -94,7 +94,8 @@ pub(super) async fn send(fleet: Rc<Fleet>, mut sends: Sends) {
     let plan = std::sync::Arc::clone(&fleet.shard.plan);
     let epoch = fleet.shard.epoch;
     while let Some(at) = sends.next_at() {
-        fleet.shard.pacer.until(epoch + at).await;
+        // A timer of its own: the pacer's are woken by a task that queues behind the clients.
+        tokio::time::sleep_until(epoch + at).await;
         let elapsed = Instant::now().saturating_duration_since(epoch);
         while let Some((due, another)) = sends.take_due(&plan, elapsed) {
             if let Senders::Clients { population, first, .. } = plan.traffic[due.traffic].from {
