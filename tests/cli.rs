@@ -357,6 +357,20 @@ fn a_hub_that_can_be_reached_from_elsewhere_demands_a_key_of_its_own() {
 }
 
 #[test]
+fn a_hub_on_every_address_names_one_that_can_be_connected_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = squall(folder.path());
+    command.args(["hub", "--listen", "0.0.0.0:0"]).env("SQUALL_ACCESS_KEY", KEY);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    process.kill().unwrap();
+    let told = String::from_utf8(process.wait_with_output().unwrap().stderr).unwrap();
+    assert!(line.starts_with("Endpoint=http://127.0.0.1:"), "{line}");
+    assert!(!told.contains(KEY), "only the first line may hold the key: {told}");
+}
+
+#[test]
 fn a_hub_reads_its_settings_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hub.toml");

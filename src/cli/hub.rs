@@ -1,6 +1,6 @@
 //! `squall hub`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -87,8 +87,11 @@ async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Resul
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (local, listener) = bound.map_err(|source| CliError::Listen { address, source })?;
     say(&summary(local, &settings, listener.backlog()));
-    let endpoint =
-        Endpoint { scheme: Scheme::Http, host: local.ip().to_string(), port: Some(local.port()) };
+    let endpoint = Endpoint {
+        scheme: Scheme::Http,
+        host: reachable(local.ip()).to_string(),
+        port: Some(local.port()),
+    };
     let connection_string = ConnectionString { endpoint, access_key: key.clone() };
     // The system queues connections from the bind on, so from here on they are accepted.
     print(&format!("{}\n", connection_string.expose()));
@@ -109,6 +112,16 @@ async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Resul
         () = interrupts.over() => {}
     }
     Ok(Exit::AsExpected)
+}
+
+/// The address that stands in the connection string: who listens on all addresses is reached on
+/// loopback here, and by the machine's name from elsewhere.
+const fn reachable(bound: IpAddr) -> IpAddr {
+    match bound {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        bound => bound,
+    }
 }
 
 fn settings(arguments: &HubArguments) -> Result<HubSettings, CliError> {

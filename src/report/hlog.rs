@@ -7,7 +7,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-use crate::measure::{LatencyKey, LatencySet, Stage};
+use super::words;
+use crate::measure::{LatencyKey, LatencySet};
 use crate::scenario::Plan;
 
 /// The log of a set of latencies. Fails only on a defect of the serializer.
@@ -49,11 +50,7 @@ fn tag(plan: &Plan, key: &LatencyKey, view: &str) -> String {
         .population
         .and_then(|index| plan.populations.get(usize::from(index)))
         .map_or("all", |population| population.name.as_str());
-    let stage = match key.stage {
-        Stage::Before => "before",
-        Stage::After => "after",
-    };
-    format!("{kind}.{view}.{population}.{stage}")
+    format!("{kind}.{view}.{population}.{}", words::stage(key.stage))
 }
 
 #[cfg(test)]
@@ -63,7 +60,7 @@ mod tests {
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
     use super::*;
-    use crate::measure::LatencyKind;
+    use crate::measure::{LatencyKind, Stage};
     use crate::report::samples;
 
     #[test]

@@ -28,7 +28,7 @@ caption{text-align:left;padding:.2rem 0}\
 th,td{padding:.35rem .7rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}\
 th{background:var(--soft);font-weight:600;white-space:nowrap}\
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\
-code{font-size:.9em;overflow-wrap:anywhere}";
+code{font-size:.9em;overflow-wrap:anywhere}summary{cursor:pointer;margin:.6rem 0}";
 
 /// The page of a run.
 #[must_use]
@@ -278,6 +278,44 @@ fn latency(run: &RunFile) -> Markup {
             ". Response counts from the planned instant, service from the actual one."
         }
         (table(&header, &rows))
+        (latency_in_parts(run))
+    }
+}
+
+/// The same per population, before and after the first misbehaviour or fault; folded away.
+fn latency_in_parts(run: &RunFile) -> Markup {
+    let rows = html! {
+        @for series in &run.latency {
+            @for (view, quantiles) in views(series) {
+                tr {
+                    td { (words::latency(series.kind)) }
+                    td { (series.population.as_deref().unwrap_or("-")) }
+                    td { (series.stage.map_or("-", words::stage)) }
+                    td { (view) }
+                    @for cell in quantile_cells(&quantiles) { td class="n" { (cell) } }
+                }
+            }
+        }
+    };
+    let header = [
+        ("what", false),
+        ("population", false),
+        ("trouble", false),
+        ("view", false),
+        ("count", true),
+        ("p50", true),
+        ("p90", true),
+        ("p99", true),
+        ("p99.9", true),
+        ("max", true),
+    ];
+    html! {
+        @if !run.latency.is_empty() {
+            details {
+                summary { "Per population, before and after the first trouble" }
+                (table(&header, &rows))
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::event::{
     ClientEnd, ClientObservation, CloseFirst, DeliveryTally, Evidence, HowEnded, HubSide,
     LedgerRow, Warning, Wish,
 };
-use crate::measure::LatencyKind;
+use crate::measure::{LatencyKind, Stage};
 use crate::protocol::control::{HubEnd, HubRefusal, HubWire};
 use crate::protocol::{AttemptId, CloseCategory};
 use crate::scenario::{self, Plan};
@@ -179,7 +179,11 @@ pub fn passed() -> RunFile {
             series(LatencyKind::Message, 1_234, 210, 200),
             series(LatencyKind::SendLag, 13, 600, 0),
         ],
-        latency: Vec::new(),
+        latency: vec![LatencySeries {
+            population: Some("muted".into()),
+            stage: Some(Stage::Before),
+            ..series(LatencyKind::Connect, 10, 400, 380)
+        }],
         faults: Vec::new(),
         hub_counters: None,
         generator: GeneratorFacts {

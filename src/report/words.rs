@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::event::{
     ClientObservation, CloseFirst, ConnectFailure, HandshakeFailure, HowEnded, Warning,
 };
-use crate::measure::LatencyKind;
+use crate::measure::{LatencyKind, Stage};
 use crate::predict;
 use crate::protocol::CloseCategory;
 use crate::protocol::control::HubWire;
@@ -157,6 +157,15 @@ pub const fn latency(kind: LatencyKind) -> &'static str {
         LatencyKind::RestClose => "REST close",
         LatencyKind::Recovery => "recovery",
         LatencyKind::SendLag => "send lag",
+    }
+}
+
+/// Before or after the first misbehaviour or fault.
+#[must_use]
+pub const fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Before => "before",
+        Stage::After => "after",
     }
 }
 
