@@ -179,8 +179,8 @@ async fn close_many(
     Ok(Some(clients.len() as u64))
 }
 
-/// Tells the clients addressed, then calls: a client must know that it is being closed before it can
-/// see it.
+/// Tells the clients addressed, then calls: a client must know that it is being closed before it
+/// can see it.
 async fn close(
     hands: &Hands,
     caller: &mut SignedCaller,

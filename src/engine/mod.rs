@@ -3,26 +3,27 @@
 //!
 //! # Shape
 //!
-//! One dispatcher owns the run: it opens the target, lets faults happen at their instants, joins the
-//! two sides of the ledger, and decides when each phase is over. The clients live on shards, each an
-//! async body on some `LocalSet`, here with a thread and a runtime of its own. Dispatcher and shards
-//! talk through bounded mailboxes only (`links`), so both could as well share one thread.
+//! One dispatcher owns the run: it opens the target, lets faults happen at their instants, joins
+//! the two sides of the ledger, and decides when each phase is over. The clients live on shards,
+//! each an async body on some `LocalSet`, here with a thread and a runtime of its own. Dispatcher
+//! and shards talk through bounded mailboxes only (`links`), so that both could share one thread.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `opening` | before load: requirements, capabilities, clock difference, the hub's timeline and streams |
+//! | `opening` | before load: requirements, clock difference, the hub's timeline and streams |
 //! | `dispatcher` | the run's state, and the pump that takes in one thing after the other |
 //! | `phases` | running, draining, leaving |
 //! | `gather` | waiting for the hub's side, counters, the sum of everything |
-//! | `layout`, `shard`, `fleet`, `admission`, `traffic` | which client lives where; a shard's body, clients and loops |
+//! | `layout`, `shard`, `fleet` | which client lives where; a shard's body and its clients |
+//! | `admission`, `traffic` | a shard's loops: who arrives, what is due |
 //! | `faults`, `rest_traffic`, `rest`, `hands` | what the engine itself does to the target |
 //! | `streams`, `ledger`, `peak` | the hub's side, the join, how many were open at once |
 //!
 //! # Honest latency
 //!
 //! Planned instants follow from the plan alone. A loop that comes late hands over what has come due
-//! with the instants it was planned for, and a sender that has to wait keeps them: lateness shows as
-//! response time, never as a schedule that moved.
+//! with the instants it was planned for, and a sender that has to wait keeps them: lateness shows
+//! as response time, never as a schedule that moved.
 
 mod admission;
 mod dispatcher;
@@ -101,7 +102,7 @@ pub struct RunInput {
     pub stop: watch::Receiver<Stop>,
     /// Takes the events; bounded. When it is full an event is lost, counted, and the run invalid.
     pub events: mpsc::Sender<Event>,
-    /// Takes resource-log records of the hub, one JSON line each, where the control API offers them.
+    /// Takes resource-log records of the hub, one JSON line each, where there is a control API.
     pub trace: mpsc::Sender<bytes::Bytes>,
 }
 
@@ -122,8 +123,8 @@ pub enum EngineError {
     Internal(String),
 }
 
-/// Runs a plan to its end. Must be called inside a current-thread runtime; it brings a `LocalSet` of
-/// its own for the dispatcher's tasks, and shards run on threads of their own.
+/// Runs a plan to its end. Must be called inside a current-thread runtime; it brings a `LocalSet`
+/// of its own for the dispatcher's tasks, and shards run on threads of their own.
 ///
 /// Ends by itself within the plan's duration plus its grace for draining, for leaving, and for
 /// gathering; on [`Stop::Now`] within a second.

@@ -172,8 +172,8 @@ impl ClockProbe {
         if other.bound_ns < self.bound_ns { other } else { self }
     }
 
-    /// The difference to apply. One within its own error tells nothing, and is none where engine and
-    /// hub share a machine's clock.
+    /// The difference to apply. One within its own error tells nothing, and is none where engine
+    /// and hub share a machine's clock.
     const fn ahead_ns(self) -> i64 {
         if self.ahead_ns.unsigned_abs() <= self.bound_ns { 0 } else { self.ahead_ns }
     }

@@ -1,7 +1,8 @@
-//! The body of a shard: its share of the clients, and the loops that let them in and make them send.
+//! The body of a shard: its share of the clients, and the loops that let them in and make them
+//! send.
 //!
-//! The body is an async function on some `LocalSet`; it does not know whether it has a thread of its
-//! own. [`spawn`] gives it one.
+//! The body is an async function on some `LocalSet`; it does not know whether it has a thread of
+//! its own. [`spawn`] gives it one.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The sending loop of a shard: one heap of planned sends, one loop, whatever the number of senders.
+//! The sending loop of a shard: one heap of planned sends, one loop, however many senders.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
