@@ -15,8 +15,8 @@
 //! | 5 outside | [`cli`] |
 #![forbid(unsafe_code)]
 
-pub mod client;
 pub mod cli;
+pub mod client;
 pub mod engine;
 pub mod event;
 pub mod hub;

@@ -287,7 +287,7 @@ impl Dispatcher {
         }
     }
 
-    fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> Progress {
         let plan = &self.hands.plan;
         let states = || self.states.iter().flatten();
         Progress {

@@ -20,7 +20,7 @@ use super::streams::HUB_LINES_MAX;
 use super::{EngineError, RunInput, Stop, rest_traffic, traffic};
 use crate::client::EndSink;
 use crate::event::{ClientEnd, EventKind, HowEnded, Phase, RunStarted, Warning};
-use crate::measure::{StreamBook, Summary};
+use crate::measure::{Memory, StreamBook, Summary};
 use crate::net::{Pacer, budget};
 use crate::scenario::plan::Senders;
 use crate::verdict;
@@ -44,6 +44,7 @@ struct Company {
     ends_lost: Arc<AtomicU64>,
     rest_stop: Option<watch::Sender<()>>,
     descriptors_before: Option<u64>,
+    resident_before: Option<u64>,
     opened: Opened,
 }
 
@@ -51,6 +52,7 @@ struct Company {
 pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
     let (mut dispatcher, mut company) = prepare(input).await?;
     let how = dispatcher.running().await?;
+    dispatcher.note_memory(company.resident_before);
     drop(company.rest_stop.take());
     dispatcher.wind_down().await?;
     for thread in company.threads.drain(..) {
@@ -77,6 +79,7 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
         opened = opening::open(&plan, &target, clock, ledger, trace) => opened?,
     };
     let descriptors_before = budget::descriptors_open();
+    let resident_before = budget::resident_bytes();
 
     let layout = Layout::new(&plan, threads);
     let book = StreamBook::new(plan.streams as usize);
@@ -124,7 +127,9 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
     let mut dispatcher = Dispatcher::new(hands, inbox, events, joiner);
     dispatcher.announce();
     let rest_stop = Some(dispatcher.start_rest_traffic());
-    Ok((dispatcher, Company { threads, ends_lost, rest_stop, descriptors_before, opened }))
+    let company =
+        Company { threads, ends_lost, rest_stop, descriptors_before, resident_before, opened };
+    Ok((dispatcher, company))
 }
 
 impl Dispatcher {
@@ -177,6 +182,16 @@ impl Dispatcher {
                 _ => {}
             }
         }
+    }
+
+    /// What the load holds, while it still stands.
+    fn note_memory(&mut self, before: Option<u64>) {
+        let both = before.zip(budget::resident_bytes());
+        self.summary.health.memory = both.map(|(before_bytes, held_bytes)| Memory {
+            before_bytes,
+            held_bytes,
+            open: self.progress().open,
+        });
     }
 
     fn nothing_is_waited_for(&self) -> bool {

@@ -10,4 +10,6 @@ pub mod summary;
 
 pub use delivery::{DeliveryTracker, StreamBook};
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
-pub use summary::{CloseKey, CloseTally, GeneratorHealth, LiveCounts, PopulationSummary, Summary};
+pub use summary::{
+    CloseKey, CloseTally, GeneratorHealth, LiveCounts, Memory, PopulationSummary, Summary,
+};

@@ -370,6 +370,12 @@ pub struct GeneratorFacts {
     pub descriptors_before: Option<u64>,
     /// Descriptors open after it.
     pub descriptors_after: Option<u64>,
+    /// Resident memory of the process before the first client, in bytes.
+    pub resident_before_bytes: Option<u64>,
+    /// Resident memory of the process at the end of the running phase, in bytes.
+    pub resident_held_bytes: Option<u64>,
+    /// Connections open at that instant.
+    pub resident_held_open: Option<u64>,
     /// Client tasks alive after the run; anything but 0 is a leak.
     pub tasks_after: u64,
     /// Messages that the engine itself sent by REST and the hub did not take.
@@ -419,6 +425,9 @@ impl RunFile {
                 hub_rows_unmatched: summary.hub_rows_unmatched,
                 descriptors_before: summary.health.descriptors_before,
                 descriptors_after: summary.health.descriptors_after,
+                resident_before_bytes: summary.health.memory.map(|memory| memory.before_bytes),
+                resident_held_bytes: summary.health.memory.map(|memory| memory.held_bytes),
+                resident_held_open: summary.health.memory.map(|memory| memory.open),
                 tasks_after: summary.health.tasks_after,
                 rest_failed: summary.rest_failed,
             },

@@ -48,6 +48,7 @@ pub fn render(run: &RunFile, folder: &str) -> String {
     delivery(run, &mut out);
     unsent(run, &mut out);
     backlog(run, &mut out);
+    memory(run, &mut out);
     faults(run, &mut out);
     warnings(run, &mut out);
     let _ = writeln!(out, "\n{INDENT}{}", paint(DIM, &format!("files: {folder}")));
@@ -381,6 +382,17 @@ fn backlog(run: &RunFile, out: &mut String) {
         );
         out.push_str(&noted(BOLD, "Backlog at close", &text));
     }
+}
+
+/// Fewest connections among which memory is shared out: with fewer, the process itself drowns them.
+const MEMORY_SHARED_BY_MIN: u64 = 1_000;
+
+fn memory(run: &RunFile, out: &mut String) {
+    let Some(text) = words::memory(&run.generator, run.run.target.place, MEMORY_SHARED_BY_MIN)
+    else {
+        return;
+    };
+    out.push_str(&noted(BOLD, "Memory", &text));
 }
 
 fn byte_range(min: i64, max: i64) -> String {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::run_file::{GeneratorFacts, TargetPlace};
 use crate::event::{
     ClientObservation, CloseFirst, ConnectFailure, HandshakeFailure, HowEnded, Warning,
 };
@@ -122,6 +123,25 @@ pub fn bytes(value: u64) -> String {
         0 => format!("{} {name}", number(tenths / 10)),
         rest => format!("{}.{rest} {name}", number(tenths / 10)),
     }
+}
+
+/// `68 MiB resident with 5,000 connections open, 10.1 KiB a connection pair (client and hub)`;
+/// `None` when it was not read, or with fewer connections than `open_min`.
+#[must_use]
+pub fn memory(generator: &GeneratorFacts, place: TargetPlace, open_min: u64) -> Option<String> {
+    let open = generator.resident_held_open.filter(|&open| open >= open_min)?;
+    let held = generator.resident_held_bytes?;
+    let each = held.saturating_sub(generator.resident_before_bytes?) / open;
+    let whose = match place {
+        TargetPlace::Embedded => "a connection pair (client and hub)",
+        TargetPlace::Loopback | TargetPlace::Remote => "a client",
+    };
+    Some(format!(
+        "{} resident with {} connections open, {} {whose}",
+        bytes(held),
+        number(open),
+        bytes(each),
+    ))
 }
 
 /// The word of a result.

@@ -114,6 +114,17 @@ impl Extent {
     }
 }
 
+/// Resident memory of the generator's process (the embedded hub included).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes before the first client.
+    pub before_bytes: u64,
+    /// Bytes at the end of the running phase.
+    pub held_bytes: u64,
+    /// Connections open at that instant.
+    pub open: u64,
+}
+
 /// How the generator itself fared.
 #[derive(Clone, Debug, Default)]
 pub struct GeneratorHealth {
@@ -123,6 +134,8 @@ pub struct GeneratorHealth {
     pub descriptors_before: Option<u64>,
     /// See `descriptors_before`.
     pub descriptors_after: Option<u64>,
+    /// What the process holds while the load stands, against before it.
+    pub memory: Option<Memory>,
     /// Client tasks alive after the run; anything but 0 is a leak.
     pub tasks_after: u64,
 }
