@@ -3,6 +3,7 @@
 //! Messages never become events; they update per-thread [`crate::measure`]s. Times are nanoseconds
 //! since the run's epoch (the start of the timeline) unless a field says otherwise.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::control::{HubEnd, HubRefusal};
@@ -90,7 +91,7 @@ pub enum Phase {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HowEnded {
     /// Every expectation was decided before the time was up.
@@ -122,7 +123,7 @@ pub struct Progress {
 
 /// What a reader must know, typed; `report` words it.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case", tag = "warning")]
 pub enum Warning {
@@ -253,7 +254,7 @@ pub struct ClientEnd {
 /// How an attempt ended for the client. End of stream, reset and close frame are three different
 /// observations.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientObservation {
@@ -302,17 +303,7 @@ pub enum ClientObservation {
 
 /// Who sent a close frame first.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum CloseFirst {
@@ -324,17 +315,7 @@ pub enum CloseFirst {
 
 /// Why no connection was made.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectFailure {
@@ -358,17 +339,7 @@ pub enum ConnectFailure {
 
 /// Why an upgrade failed without an HTTP refusal.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum HandshakeFailure {
@@ -389,9 +360,7 @@ pub enum HandshakeFailure {
 /// Delivery of load messages to one connection, or a sum of such.
 ///
 /// `expected == received_unique + lost`, where `received_unique = received - duplicated`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryTally {
     /// Messages that had to arrive.
     pub expected: u64,
