@@ -95,6 +95,11 @@ fn the_checked_in_schema_is_that_of_the_format() {
 }
 
 #[test]
+fn the_schema_has_no_null_as_toml_has_none() {
+    assert!(!scenario::schema().to_string().contains("\"null\""));
+}
+
+#[test]
 fn every_file_and_the_template_fit_the_schema() {
     let validator = jsonschema::validator_for(&scenario::schema()).unwrap();
     let template = ("".to_owned(), "template".to_owned(), scenario::template().to_owned());

@@ -76,8 +76,8 @@ impl Position {
 }
 
 /// Seconds into a stage after which `wanted` have arrived: the root of
-/// `from·t + (to − from)/(2·lasting)·t² = wanted`, in the form that neither cancels nor divides by a
-/// slope of zero.
+/// `from·t + (to − from)/(2·lasting)·t² = wanted`, in the form that neither cancels nor divides by
+/// a slope of zero.
 fn time_within(stage: &RampStage, wanted: f64) -> f64 {
     if wanted <= 0.0 {
         return 0.0;

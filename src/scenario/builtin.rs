@@ -92,7 +92,8 @@ pub struct NoSuchScenario {
 }
 
 /// The built-in scenarios that a name stands for: its own name (`ping-timeout`, or
-/// `drops/ping-timeout`), its folder (`drops`), or a close category in any case (`PingTimeout`: those that demand it). Never empty.
+/// `drops/ping-timeout`), its folder (`drops`), or a close category in any case (`PingTimeout`:
+/// those that demand it). Never empty.
 pub fn resolve(name: &str) -> Result<Vec<&'static Builtin>, NoSuchScenario> {
     let pick = |is: &dyn Fn(&Builtin) -> bool| {
         builtins().iter().filter(|builtin| is(builtin)).collect::<Vec<_>>()

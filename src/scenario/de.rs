@@ -1,11 +1,10 @@
 //! From the tree of a [`Node`] to typed values, through serde, with every error kept.
 //!
-//! The format's grammar is the types of [`super::file`]. Each of their values is an [`At`]: it knows
-//! its place, and when it cannot be read the problem is noted, the value is `None`, and reading goes
-//! on with the next. Unknown keys are noted and skipped; a missing key is noted and taken as bad.
+//! The format's grammar is the types of `file`. Each of their values is an [`At`]: it knows its
+//! place, and when it cannot be read the problem is noted, the value is `None`, and reading goes on
+//! with the next. Unknown keys are noted and skipped; a missing key is noted and taken as bad.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::value::{StrDeserializer, StringDeserializer};
 use serde::de::{
@@ -13,99 +12,9 @@ use serde::de::{
     MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 
+use super::at::{AT, At};
 use super::document::{Entry, Node, Value};
 use super::problem::{Place, Problem, Problems, Text, closest, list, one_of, suggestion};
-
-/// A value with its place; the value is `None` when it was bad, which has been reported.
-#[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub value: Option<T>,
-    pub place: Place,
-    /// Its path in the file: `populations.muted.count`.
-    pub path: String,
-}
-
-impl<T> At<T> {
-    pub const fn get(&self) -> Option<&T> {
-        self.value.as_ref()
-    }
-}
-
-impl<T: Copy> At<T> {
-    /// The value, or what to go on with when it was bad.
-    pub fn or(&self, otherwise: T) -> T {
-        self.value.unwrap_or(otherwise)
-    }
-}
-
-/// A table whose keys are names, in file order.
-#[derive(Clone, Debug)]
-pub(super) struct Named<T>(pub Vec<(At<String>, At<T>)>);
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-const AT: &str = "squall::At";
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))
-    }
-}
-
-struct AtVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
-    type Value = At<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value with its place")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        let mut number = || parts.next_element::<usize>().map(Option::unwrap_or_default);
-        let text = match number()? {
-            0 => Text::File,
-            argument => Text::Argument(argument - 1),
-        };
-        let (start, end, hidden) = (number()?, number()?, number()? == 1);
-        let path = parts.next_element::<String>()?.unwrap_or_default();
-        let value = loop {
-            match parts.next_element::<T>() {
-                Ok(value) => break value,
-                // Worth another try: see `AtAccess`.
-                Err(_) if parts.size_hint() == Some(1) => {}
-                Err(_) => break None,
-            }
-        };
-        Ok(At { value, place: Place { text, start, end, hidden }, path })
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NamedVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
-            type Value = Named<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table with a name for each entry")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
-                let mut all = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    all.push(entry);
-                }
-                Ok(Named(all))
-            }
-        }
-        deserializer.deserialize_map(NamedVisitor(PhantomData))
-    }
-}
 
 /// Reads a tree into a type of the grammar; `None` when nothing could be made of it at all.
 pub(super) fn read<'de, T: Deserialize<'de>>(
@@ -202,10 +111,22 @@ impl<'de> NodeDe<'de> {
         Error::Reported
     }
 
+    /// Whether a text repeats a value that must not be shown.
+    fn is_told_by(&self, text: &str) -> bool {
+        match &self.node.value {
+            Value::String(value) => self.node.place.hidden && text.contains(value.trim()),
+            _ => false,
+        }
+    }
+
     fn unfit(&self, found: Option<String>, expected: &str) -> Problem {
         let found = found.unwrap_or_else(|| self.node.describe());
-        // serde's own words for what its visitors take.
         let expected = match expected {
+            // A hint made from the value would show it.
+            _ if self.is_told_by(expected) => {
+                "a value of another form: what the environment gives is a text, unit and all"
+            }
+            // serde's own words for what its visitors take.
             "a sequence" => "a list: [ … ]",
             "a string" => "a text in quotes",
             "a boolean" => "true or false",

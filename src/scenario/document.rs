@@ -38,7 +38,7 @@ impl Node {
     /// What kind of value it is, and which, as an error words it.
     pub fn describe(&self) -> String {
         if self.place.hidden {
-            return "a value from the environment".to_owned();
+            return "what the environment gave".to_owned();
         }
         match &self.value {
             Value::String(text) => format!("the text \"{text}\""),

@@ -4,15 +4,16 @@
 //! # The way of a file
 //!
 //! text → `document` (TOML as a tree that knows its places; `--set` and `${env:NAME}` applied) →
-//! `de` (typed through serde, every error kept) → `file` (the grammar, as types) → `build` (defaults,
-//! names, `-n`, contradictions) → [`Plan`]. Whatever is wrong becomes a `problem` with its place;
-//! reading goes on, and all of them are shown together.
+//! `de` (typed through serde, every error kept) → `file` (the grammar, as types) → `build`
+//! (defaults, names, `-n`, contradictions) → [`Plan`]. Whatever is wrong becomes a `problem` with
+//! its place; reading goes on, and all of them are shown together.
 //!
 //! # Order of precedence
 //!
 //! `--seed`, `--profile` and `-n` change the file's own values, `--set` any of them; what the file
-//! leaves out has its default ([`schema`] tells them).
+//! leaves out has its default ([`schema()`] tells them).
 
+mod at;
 mod build;
 mod builtin;
 mod de;
@@ -29,7 +30,10 @@ pub use builtin::{Builtin, NoSuchScenario, builtins, resolve, template};
 pub use plan::Plan;
 pub use schema::schema;
 
+use std::cell::RefCell;
+
 use crate::protocol::HubSettings;
+use crate::secret::{Redactor, Secret};
 use document::{Node, Setting};
 use problem::{Place, Problem, Problems, Text, Texts};
 
@@ -70,7 +74,8 @@ pub struct ScenarioErrors {
     pub count: usize,
 }
 
-/// Parses, overrides, validates and normalises. `environment` looks up `${env:NAME}`.
+/// Parses, overrides, validates and normalises. `environment` looks up `${env:NAME}`; no error
+/// shows what it gave.
 pub fn load(
     source: &Source,
     overrides: &Overrides,
@@ -78,13 +83,19 @@ pub fn load(
 ) -> Result<Plan, ScenarioErrors> {
     let problems = Problems::default();
     let (texts, arguments) = arguments(source, overrides);
+    let secrets = RefCell::new(Vec::new());
+    let noted = |name: &str| {
+        let value = environment(name)?;
+        secrets.borrow_mut().push(Secret::new(value.clone()));
+        Some(value)
+    };
     let plan = document::parse(&source.text, &problems).and_then(|mut root| {
         apply_sets(&mut root, overrides, &problems);
-        document::fill_in(&mut root, environment, &problems);
+        document::fill_in(&mut root, &noted, &problems);
         let file = de::read(&root, &problems)?;
         build::plan(&source.name, &file, overrides, &arguments, &problems)
     });
-    finish(plan, problems, &texts)
+    finish(plan, problems, &texts, secrets.into_inner())
 }
 
 /// Parses the text of a hub configuration file: the keys of a scenario's `[hub]`.
@@ -94,10 +105,15 @@ pub fn load_hub(source: &Source) -> Result<HubSettings, ScenarioErrors> {
     let settings = document::parse(&source.text, &problems)
         .and_then(|root: Node| de::read(&root, &problems))
         .map(|file| build::settings_alone(&file, &problems));
-    finish(settings, problems, &texts)
+    finish(settings, problems, &texts, Vec::new())
 }
 
-fn finish<T>(made: Option<T>, problems: Problems, texts: &Texts<'_>) -> Result<T, ScenarioErrors> {
+fn finish<T>(
+    made: Option<T>,
+    problems: Problems,
+    texts: &Texts<'_>,
+    secrets: Vec<Secret>,
+) -> Result<T, ScenarioErrors> {
     let mut problems = problems.into_sorted();
     match made {
         Some(made) if problems.is_empty() => Ok(made),
@@ -107,7 +123,8 @@ fn finish<T>(made: Option<T>, problems: Problems, texts: &Texts<'_>) -> Result<T
                 problems.push(Problem::new(Place::file(0, 0), "the scenario could not be read"));
             }
             let count = problems.len();
-            Err(ScenarioErrors { rendered: texts.render(&problems), count })
+            let rendered = Redactor::new(secrets).redact(&texts.render(&problems));
+            Err(ScenarioErrors { rendered, count })
         }
     }
 }

@@ -292,8 +292,8 @@ pub struct Reconnect {
 /// When the first attempt of a recovery (attempt 0) comes, counted from the end it answers to.
 ///
 /// In a file `first = "2s"` is [`Self::Within`] two seconds, `first = "0s"` (the default) is at
-/// once, and `first = "after-delay"` is [`Self::AfterDelay`]. So `every = "1s"` alone is what the JS
-/// SDK does (at once, then every second), and `every = "4s"`, `first = "after-delay"`,
+/// once, and `first = "after-delay"` is [`Self::AfterDelay`]. So `every = "1s"` alone is what the
+/// JS SDK does (at once, then every second), and `every = "4s"`, `first = "after-delay"`,
 /// `attempts = 1` is exactly one attempt, four seconds after the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum FirstAttempt {
@@ -341,7 +341,8 @@ pub enum Jitter {
 /// Which ends a reconnect policy answers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ReconnectAfter {
-    /// The end of a connection that had been open; a refused first attempt is final, as in the SDKs.
+    /// The end of a connection that had been open; a refused first attempt is final, as in the
+    /// SDKs.
     Drop,
     /// Also a first attempt that failed or was refused.
     Any,
@@ -516,8 +517,8 @@ pub enum Claim {
         /// Bytes of the largest frame the population receives.
         frame_bytes: u64,
     },
-    /// Message latency p99 after the first trouble against before: at most `ratio` times, or at most
-    /// `or_delta` more.
+    /// Message latency p99 after the first trouble against before: at most `ratio` times, or at
+    /// most `or_delta` more.
     Steady {
         /// After / before.
         ratio: f64,

@@ -3,16 +3,41 @@
 use std::borrow::Cow;
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::de::{At, Named};
+use serde_json::Value;
+
+use super::at::{At, Named};
 use super::file::ScenarioFile;
 
 /// The JSON Schema of a scenario file (draft 2020-12), for editors.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    let generator = SchemaSettings::draft2020_12().into_generator();
-    generator.into_root_schema_for::<ScenarioFile>().to_value()
+    let settings = SchemaSettings::draft2020_12().with_transform(without_null);
+    settings.into_generator().into_root_schema_for::<ScenarioFile>().to_value()
+}
+
+/// Takes `null` away wherever a key may be left out: TOML has no such value.
+fn without_null(schema: &mut Schema) {
+    transform_subschemas(&mut without_null, schema);
+    let Some(object) = schema.as_object_mut() else { return };
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    let Some(Value::Array(forms)) = object.get_mut("anyOf") else { return };
+    forms.retain(|form| form.get("type").is_none_or(|kind| kind != "null"));
+    if let [Value::Object(only)] = forms.as_slice() {
+        let only = only.clone();
+        object.remove("anyOf");
+        for (key, value) in only {
+            object.entry(key).or_insert(value);
+        }
+    }
 }
 
 /// A place is no part of the format.

@@ -315,7 +315,8 @@ impl Written for Share {
     }
 
     fn number(number: f64) -> Parsed<Self> {
-        let percent = if number <= 1.0 { number * 100.0 } else { number };
+        // 0.07 * 100 is 7.000000000000001 in binary.
+        let percent = if number <= 1.0 { (number * 1e8).round() / 1e6 } else { number };
         Err(Cow::Owned(format!("a share with its sign: \"{percent}%\"")))
     }
 }
@@ -369,7 +370,7 @@ impl Written for Count {
 
     fn parse(text: &str) -> Parsed<Self> {
         Err(match text.trim().parse::<u32>() {
-            Ok(number) => Cow::Owned(format!("a number without quotes: {number}")),
+            Ok(_) => Cow::Owned(format!("a number without quotes: {}", text.trim())),
             Err(_) => Cow::Borrowed(Self::EXPECTED),
         })
     }
@@ -387,7 +388,7 @@ impl Written for Factor {
 
     fn parse(text: &str) -> Parsed<Self> {
         Err(match decimal(text.trim()) {
-            Some(number) => Cow::Owned(format!("a number without quotes: {number}")),
+            Some(_) => Cow::Owned(format!("a number without quotes: {}", text.trim())),
             None => Cow::Borrowed(Self::EXPECTED),
         })
     }
@@ -467,5 +468,108 @@ impl JsonSchema for Seed {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "integer", "minimum": 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads texts of a type, and holds its schema to the same answers.
+    fn check<T: Written + JsonSchema + PartialEq + fmt::Debug>(good: &[(&str, T)], bad: &[&str]) {
+        let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
+        let validator = jsonschema::validator_for(schema.as_value()).unwrap();
+        for (text, value) in good {
+            assert_eq!(T::parse(text).as_ref(), Ok(value), "{text}");
+            assert!(validator.is_valid(&serde_json::json!(text)), "the schema refuses {text:?}");
+        }
+        for text in bad {
+            assert!(T::parse(text).is_err(), "{text}");
+            assert!(!validator.is_valid(&serde_json::json!(text)), "the schema takes {text:?}");
+        }
+        assert!(validator.is_valid(&serde_json::json!("${env:NAME}")));
+    }
+
+    #[test]
+    fn durations() {
+        let millis = |millis| Lasting(Duration::from_millis(millis));
+        let good = [
+            ("500ms", millis(500)),
+            ("4250ms", millis(4_250)),
+            ("4s", millis(4_000)),
+            ("0s", millis(0)),
+            ("1m30s", millis(90_000)),
+            ("1.5s", millis(1_500)),
+            ("2h", millis(7_200_000)),
+            ("8760h", millis(8_760 * 3_600_000)),
+        ];
+        check(&good, &["", "5", "s", "5 parsecs", "-5s", "1d", "5s!", "five seconds"]);
+        assert!(Lasting::parse("8761h").is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        let good = [
+            ("64B", Size(64)),
+            ("64KiB", Size(65_536)),
+            ("1MB", Size(1_000_000)),
+            ("1.5KiB", Size(1_536)),
+            ("2 GiB", Size(2 << 30)),
+        ];
+        check(&good, &["", "64", "KiB", "64KiB/s", "-1B", "64s"]);
+    }
+
+    #[test]
+    fn rates() {
+        let good = [("200/s", Rate(200.0)), ("30/min", Rate(0.5)), ("0.5/s", Rate(0.5))];
+        check(&good, &["", "5", "5/m", "5/day", "/s", "-5/s", "5 per second", "1e3/s", "inf/s"]);
+        check(
+            &[("1KiB/s", ByteRate(1_024.0)), ("60B/min", ByteRate(1.0))],
+            &["1KiB", "5/s", "B/s"],
+        );
+    }
+
+    #[test]
+    fn shares_and_quantities() {
+        check(&[("15%", Share(0.15)), ("0.5%", Share(0.005))], &["15", "%", "-1%", "a%"]);
+        let amount = |at_least, at_most| Amount { at_least, at_most };
+        let (five, most) = (Some(Bound::Count(5)), Some(Bound::Share(0.9)));
+        let good = [
+            ("all", Amount::exactly(Bound::Share(1.0))),
+            ("none", Amount::exactly(Bound::Count(0))),
+            ("5", Amount::exactly(Bound::Count(5))),
+            ("200%", Amount::exactly(Bound::Share(2.0))),
+            (">=90%", amount(most, None)),
+            ("<= 5", amount(None, five)),
+            ("5..90%", amount(five, most)),
+        ];
+        check(&good, &["", "most", ">5", "5..", "..5", "-5", "5.5", "==5"]);
+    }
+
+    #[test]
+    fn words_beside_units() {
+        check(&[("auto", Units::Auto)], &["", "2", "automatic"]);
+        check(&[("system", Buffer::System), ("1KiB", Buffer::Bytes(1_024))], &["", "default", "5"]);
+        let two = First::Within(Duration::from_secs(2));
+        check(&[("after-delay", First::AfterDelay), ("2s", two)], &["", "later", "2"]);
+    }
+
+    #[test]
+    fn bare_numbers_are_taken_only_where_no_unit_is_needed() {
+        assert_eq!(Count::number(20.0), Ok(Count(20)));
+        assert_eq!(Units::number(2.0), Ok(Units::Fixed(2)));
+        assert_eq!(Amount::number(0.0), Ok(Amount::exactly(Bound::Count(0))));
+        assert_eq!(Factor::number(1.5), Ok(Factor(1.5)));
+        for number in [2.5, -1.0, f64::NAN, f64::INFINITY, 4_294_967_296.0] {
+            assert!(Count::number(number).is_err(), "{number}");
+        }
+        for number in [-0.1, f64::NAN, f64::INFINITY] {
+            assert!(Factor::number(number).is_err(), "{number}");
+        }
+        assert_eq!(
+            Lasting::number(5.0).unwrap_err(),
+            "a duration with its unit: \"5s\" or \"5ms\""
+        );
+        assert_eq!(Share::number(0.07).unwrap_err(), "a share with its sign: \"7%\"");
     }
 }

@@ -1,6 +1,6 @@
 //! `[expect]`: what must be true of each population at the end.
 
-use super::super::de::Named;
+use super::super::at::Named;
 use super::super::file::{
     BystandersFile, CloseWithinFile, DeliveryFile, ExpectFile, PopulationExpectFile,
     QueueAtCloseFile, SinceFile,

@@ -16,7 +16,8 @@ pub(super) fn all(
     file: &ScenarioFile,
     populations: &[Option<Population>],
 ) -> Vec<FaultAt> {
-    let faults = file.faults.iter().filter_map(|at| Some((at, at.get()?)));
+    let written = file.faults.iter().filter_map(At::get).flatten();
+    let faults = written.filter_map(|at| Some((at, at.get()?)));
     let mut faults: Vec<FaultAt> = faults
         .filter_map(|(at, file)| {
             let instant = context.instant(&file.at);

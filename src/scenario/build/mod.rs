@@ -17,7 +17,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Overrides;
-use super::de::At;
+use super::at::At;
 use super::file::{RequiresFile, ScenarioFile};
 use super::plan::{Fault, Plan, Population, Requires, Senders};
 use super::problem::{Place, Problem, Problems, suggestion};
@@ -185,7 +185,9 @@ pub(super) fn plan(
         traffic: &traffic,
         faults: &faults,
     };
-    let expectations = expect::all(&context, &file.expect, &situation);
+    let expected = file.expect.as_ref().and_then(At::get);
+    let expectations =
+        expected.map(|expected| expect::all(&context, expected, &situation)).unwrap_or_default();
     let thresholds = threshold::all(&context, file);
     let requires = requires(&context, file, &faults, &traffic);
     let duration = context.duration?;

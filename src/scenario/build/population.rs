@@ -26,7 +26,7 @@ const GROUP_NAME_MAX: usize = 1_024;
 pub(super) fn groups(context: &Context<'_>, file: &ScenarioFile) -> Vec<String> {
     let mut groups: Vec<String> = Vec::new();
     let populations = file.populations.get().into_iter().flat_map(|populations| &populations.0);
-    for group in populations.filter_map(|(_, population)| population.get()).flat_map(|p| &p.groups)
+    for group in populations.filter_map(|(_, population)| population.get()).flat_map(|p| p.groups())
     {
         let Some(name) = group.get() else { continue };
         if name.is_empty() || name.chars().count() > GROUP_NAME_MAX {
@@ -66,7 +66,7 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
         },
         arrival: arrival(context, &file.arrival, member),
         protocol,
-        groups: file.groups.iter().filter_map(|group| context.group(group)).collect(),
+        groups: file.groups().iter().filter_map(|group| context.group(group)).collect(),
         user: user(context, file.user.as_ref()),
         behaviours: behaviour::all(context, file.behaviour.as_ref(), protocol),
         receive_buffer: file.receive_buffer.as_ref().and_then(|at| {
@@ -84,8 +84,8 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
 }
 
 fn check_groups(context: &Context<'_>, file: &PopulationFile) {
-    for (index, group) in file.groups.iter().enumerate() {
-        let earlier = file.groups[..index].iter().find(|other| other.value == group.value);
+    for (index, group) in file.groups().iter().enumerate() {
+        let earlier = file.groups()[..index].iter().find(|other| other.value == group.value);
         if let (Some(name), Some(earlier)) = (group.get(), earlier) {
             context.push(
                 Problem::new(group.place, format!("group {} twice", group.place.show(name)))

@@ -1,7 +1,7 @@
 //! Who is in the scenario, and how many after `-n`.
 
 use super::super::Overrides;
-use super::super::de::At;
+use super::super::at::At;
 use super::super::file::{BYSTANDERS, ScalingFile, ScenarioFile};
 use super::super::problem::{Place, Problem, Problems, suggestion};
 use super::super::units::Count;

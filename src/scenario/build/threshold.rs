@@ -44,7 +44,7 @@ const OPERATORS: [(&str, Operator); 6] = [
 /// Every threshold, in file order.
 pub(super) fn all(context: &Context<'_>, file: &ScenarioFile) -> Vec<Threshold> {
     let mut all = Vec::new();
-    for (name, at) in &file.thresholds.0 {
+    for (name, at) in file.thresholds.iter().filter_map(At::get).flat_map(|named| &named.0) {
         let Some(text) = name.get() else { continue };
         let Some(selected) = selected(context, text, name.place) else { continue };
         for condition in at.get().into_iter().flatten() {

@@ -18,7 +18,7 @@ pub(super) fn all(
 ) -> (Vec<Traffic>, u32) {
     let mut all: Vec<Traffic> = Vec::new();
     let mut streams: u32 = 0;
-    for (name, at) in &file.traffic.0 {
+    for (name, at) in file.traffic.iter().filter_map(At::get).flat_map(|traffic| &traffic.0) {
         let (Some(name), Some(traffic)) = (name.get(), at.get()) else { continue };
         if let Some(mut traffic) = one(context, name, traffic, populations, hub) {
             traffic.stream_base = streams;
@@ -101,12 +101,8 @@ fn senders(
         return None;
     }
     if end > member.count {
-        let problem = Problem::new(
-            at.place,
-            format!("`{}` names client {}, but there are {}", at.path, end - 1, member.count),
-        );
         context.push(
-            problem
+            Problem::new(at.place, format!("`{}` names clients that are not there", at.path))
                 .label(format!("expected at most `{name}[0..{}]`", member.count))
                 .also(member.count_place, member.note("clients are counted from 0")),
         );

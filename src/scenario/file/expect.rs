@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use super::super::de::{At, Named};
+use super::super::at::{At, Named};
 use super::super::units::{Amount, Factor, Lasting};
 use crate::protocol::CloseCategory;
 

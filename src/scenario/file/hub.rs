@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::de::At;
+use super::super::at::At;
 use super::super::units::{Buffer, Count, Lasting, Size, Units};
 use crate::protocol::settings::{LifeSign, OverLimit, Tier};
 

@@ -11,7 +11,7 @@ mod population;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::de::{At, Named};
+use super::at::{At, Named};
 use super::units::{Count, Lasting, Rate, Seed, Share, Size};
 use crate::protocol::settings::Tier;
 
@@ -45,17 +45,13 @@ pub(super) struct ScenarioFile {
     /// Virtual clients, by name.
     pub populations: At<Named<PopulationFile>>,
     /// Load on the hub, by name.
-    #[serde(default)]
-    pub traffic: Named<TrafficFile>,
+    pub traffic: Option<At<Named<TrafficFile>>>,
     /// What happens to the hub and its clients, and when.
-    #[serde(default)]
-    pub faults: Vec<At<FaultFile>>,
+    pub faults: Option<At<Vec<At<FaultFile>>>>,
     /// What must be true at the end, by population.
-    #[serde(default)]
-    pub expect: ExpectFile,
+    pub expect: Option<At<ExpectFile>>,
     /// Conditions on metrics, in k6's grammar: `message = ["p(99)<200ms"]`.
-    #[serde(default)]
-    pub thresholds: Named<Vec<At<String>>>,
+    pub thresholds: Option<At<Named<Vec<At<String>>>>>,
 }
 
 /// What the target must offer beyond the service's own surface.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::de::At;
+use super::super::at::At;
 use super::super::units::{ByteRate, Count, First, Lasting, Rate, Share, Size};
 use crate::protocol::Subprotocol;
 
@@ -20,8 +20,7 @@ pub(in crate::scenario) struct PopulationFile {
     /// What they speak. Default `json`.
     pub protocol: Option<At<Subprotocol>>,
     /// Groups they are in while connected.
-    #[serde(default)]
-    pub groups: Vec<At<String>>,
+    pub groups: Option<At<Vec<At<String>>>>,
     /// Their user ids. Default `per-client`.
     pub user: Option<At<UserFile>>,
     /// What they do or fail to do. Default: everything right.
@@ -34,6 +33,13 @@ pub(in crate::scenario) struct PopulationFile {
     pub lifetime: Option<At<Lasting>>,
     /// Where access tokens come from. Default: minted per attempt, valid an hour.
     pub token: Option<At<TokenFile>>,
+}
+
+impl PopulationFile {
+    /// The groups that could be read.
+    pub fn groups(&self) -> &[At<String>] {
+        self.groups.as_ref().and_then(At::get).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Whether `-n` changes a population's size.

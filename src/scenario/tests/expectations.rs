@@ -134,7 +134,10 @@ queue_at_close = "just-over-limit"
             ref other => panic!("{other:?}"),
         }
     };
-    let envelope = r#"{"type":"message","from":"group","fromUserId":"healthy-9","group":"room","dataType":"text","data":""}"#;
+    let envelope = concat!(
+        r#"{"type":"message","from":"group","fromUserId":"healthy-9","group":"room","#,
+        r#""dataType":"text","data":""}"#
+    );
     assert_eq!(frame("json", "2KiB"), 2_048 + envelope.len() as u64 + 4);
     assert_eq!(frame("simple", "100B"), 100 + 2);
     assert_eq!(frame("simple", "70000B"), 70_000 + 10);

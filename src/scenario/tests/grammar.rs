@@ -107,10 +107,14 @@ fn every_form_of_arrival() {
 
 #[test]
 fn every_behaviour_with_its_window() {
-    let all = one(
-        r#"arrival = { burst = {} }
-behaviour = { suppress_pong = { until = "2s" }, delay_pong = { by = "1s", from = "2s", until = "4s" }, lose_pong = { probability = "25%", from = "4s" }, app_ping = { every = "500ms" }, slow_read = { bytes = "10KiB/s" }, vanish = { how = "black-hole", at = "9s" } }"#,
-    )
+    let all = one(r#"arrival = { burst = {} }
+[populations.p.behaviour]
+suppress_pong = { until = "2s" }
+delay_pong = { by = "1s", from = "2s", until = "4s" }
+lose_pong = { probability = "25%", from = "4s" }
+app_ping = { every = "500ms" }
+slow_read = { bytes = "10KiB/s" }
+vanish = { how = "black-hole", at = "9s" }"#)
     .behaviours;
     let seen: Vec<_> =
         all.iter().map(|timed| (&timed.behaviour, timed.from.as_secs(), timed.until)).collect();

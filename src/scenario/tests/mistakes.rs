@@ -38,7 +38,10 @@ proptest! {
 
     #[test]
     fn no_change_of_a_shipped_file_makes_loading_panic(
-        index in 0..builtins().len(), at in 0_usize..2_000, length in 0_usize..40, put in "[a-z\\[\\]{}=\" 0-9\n]{0,6}",
+        index in 0..builtins().len(),
+        at in 0_usize..2_000,
+        length in 0_usize..40,
+        put in "[a-z\\[\\]{}=\" 0-9\n]{0,6}",
     ) {
         let builtin = &builtins()[index];
         let mut text: Vec<char> = builtin.text.chars().collect();
