@@ -3,6 +3,8 @@
 //!
 //! Every failure names the file, the line and the remedy.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

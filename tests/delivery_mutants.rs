@@ -4,6 +4,8 @@
 //! The mutant is a relay between the run and a separate, healthy hub: it tampers with one message
 //! frame in about a thousand on its way to the clients. Hub and generator are the shipped ones.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
 mod common;
 
 use std::io::{Read, Write};

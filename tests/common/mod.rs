@@ -1,5 +1,6 @@
 //! Starts the shipped binary as a user would and reads what it leaves behind.
 #![allow(dead_code, reason = "every test binary uses its own share of these")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
