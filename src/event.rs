@@ -31,8 +31,8 @@ pub enum EventKind {
         phase: Phase,
     },
     /// A fault of the timeline was carried out, or failed to be. The event's time is when it was
-    /// asked for, so that no effect of it is earlier; rows that come up while it is under way follow
-    /// this event.
+    /// asked for, so that no effect of it is earlier; rows that come up while it is under way
+    /// follow this event.
     FaultDone {
         /// Position in the scenario's `[[faults]]`, from 0.
         index: usize,
@@ -153,8 +153,8 @@ pub enum Warning {
 pub struct LedgerRow {
     /// Join key.
     pub attempt: AttemptId,
-    /// The hub's side. Its times are nanoseconds since the run's epoch, like every time of an event:
-    /// the engine converts them from the hub's clock before it makes the row.
+    /// The hub's side. Its times are nanoseconds since the run's epoch, like every time of an
+    /// event: the engine converts them from the hub's clock before it makes the row.
     pub hub: HubSide,
     /// What the hub's side rests on.
     pub evidence: Evidence,
