@@ -19,13 +19,22 @@ fn text_of_a_run_that_failed() {
 }
 
 #[test]
+fn a_run_without_a_title_still_has_its_verdict() {
+    let mut run = samples::passed();
+    run.run.title = String::new();
+    assert_eq!(plain(&text::headline(&run)).trim_end(), "PASS  ping-timeout:");
+}
+
+#[test]
 fn overview_of_several_runs() {
     insta::assert_snapshot!(plain(&text::overview(&[samples::passed(), samples::failed()])));
 }
 
 #[test]
 fn text_stays_within_a_hundred_columns() {
-    for run in [samples::passed(), samples::failed()] {
+    let mut wordy = samples::passed();
+    wordy.run.title = "a title of many words ".repeat(8);
+    for run in [samples::passed(), samples::failed(), wordy] {
         for line in plain(&text::render(&run, "squall-runs/x")).lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }

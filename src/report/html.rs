@@ -1,36 +1,62 @@
 //! `report.html`: plain tables, one file, no script, nothing loaded from elsewhere; readable on
 //! narrow screens, in light and dark.
 
+use std::time::Duration;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::hints;
-use super::run_file::{End, RunFile, TargetPlace};
-use super::text::{delivery_words, ends_words, latency_label, quantile_cells, views};
+use super::run_file::{LatencySeries, RunFile, TargetPlace};
+use super::text::{self, latency_label, quantile_cells, views};
 use super::words;
-use crate::event::HowEnded;
-use crate::verdict::Outcome;
+use crate::event::{DeliveryTally, HowEnded};
+use crate::verdict::{Check, Outcome};
 
-/// Colours are pairs for light and dark; tables scroll by themselves where they are too wide.
+/// Colours are pairs for light and dark, each at least 4.5 to 1 against its ground; paper is always
+/// light. A table that is too wide scrolls in its own box, with a shadow on the side where more is
+/// hidden, and its first column stays in view.
 const CSS: &str = "\
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#5c6670;--line:#d8dee4;--soft:#f5f7f9;\
---pass:#1a7f37;--fail:#cf222e;--warn:#9a6700}\
-@media(prefers-color-scheme:dark){:root{--bg:#12161b;--fg:#e4e9ee;--dim:#98a4af;--line:#2f3841;\
---soft:#1a2027;--pass:#4ac26b;--fail:#ff7b72;--warn:#d4a72c}}\
-*{box-sizing:border-box}body{margin:0 auto;max-width:68rem;padding:1.25rem;background:var(--bg);\
-color:var(--fg);font:16px/1.5 system-ui,sans-serif}\
-h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem}\
-.verdict{font-weight:700;font-size:1.1rem}.pass{color:var(--pass)}.fail{color:var(--fail)}\
-.warn{color:var(--warn)}.dim,caption{color:var(--dim)}\
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;margin:.8rem 0}\
+--shade:#0004;--pass:#1a7f37;--fail:#cf222e;--warn:#8a5c00}\
+@media screen and (prefers-color-scheme:dark){:root{--bg:#12161b;--fg:#e4e9ee;--dim:#98a4af;\
+--line:#2f3841;--soft:#1a2027;--shade:#000c;--pass:#4ac26b;--fail:#ff7b72;--warn:#d4a72c}}\
+*{box-sizing:border-box}body{margin:0 auto;max-width:72rem;padding:1.25rem;background:var(--bg);\
+color:var(--fg);font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}\
+header,.check{border-left:.35rem solid;padding:.1rem 0 .1rem .9rem}\
+header.pass{border-color:var(--pass)}header.fail,.check{border-color:var(--fail)}\
+header.warn{border-color:var(--warn)}\
+header p{margin:.3rem 0;color:var(--fg)}header p.dim{color:var(--dim)}\
+h1{font-size:1.25rem;line-height:1.3;margin:.1rem 0 .5rem;color:var(--fg)}\
+h2{font-size:1.1rem;margin:2rem 0 .5rem}h2 .dim{font-weight:400;font-size:.95rem}\
+.verdict{font-weight:700;font-size:1.7rem;line-height:1.2;margin:0}\
+.pass{color:var(--pass)}.fail{color:var(--fail)}.warn{color:var(--warn)}.dim{color:var(--dim)}\
+td.fail{font-weight:700}.check{margin:1rem 0}.check p{margin:0;font-weight:600}\
+dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.15rem 1rem;margin:.3rem 0}\
 dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}\
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}\
-caption{text-align:left;padding:.2rem 0}\
-th,td{padding:.35rem .7rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}\
-th{background:var(--soft);font-weight:600;white-space:nowrap}\
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\
-code{font-size:.9em;overflow-wrap:anywhere}summary{cursor:pointer;margin:.6rem 0}";
+.scroll{overflow-x:auto;margin:.4rem 0;background:\
+linear-gradient(to left,var(--bg) 40%,transparent) right/3rem 100% no-repeat local,\
+linear-gradient(to left,var(--shade),transparent) right/.7rem 100% no-repeat scroll}\
+table{border-collapse:separate;border-spacing:0;width:100%;font-size:.92rem}\
+th,td{padding:.35rem .7rem;text-align:left;border-bottom:1px solid var(--line);\
+vertical-align:top;white-space:nowrap}\
+thead th{background:var(--soft);font-weight:600}\
+tbody th{background:var(--bg);font-weight:400;position:sticky;left:0}\
+.n{text-align:right;font-variant-numeric:tabular-nums}\
+.w{white-space:normal;min-width:13rem}\
+code{font-size:.9em}summary{cursor:pointer;margin:1rem 0 .4rem}\
+@media(max-width:40rem){body{padding:.9rem}th,td{padding:.35rem .5rem}\
+tbody th,.c{white-space:normal;max-width:8rem;overflow-wrap:anywhere}\
+tbody th{min-width:6rem;hyphens:auto}.c{min-width:7rem;max-width:10rem}\
+.w{min-width:11rem}th+.w,th+.w+.w{min-width:8rem}}\
+@media print{@page{margin:12mm}body{max-width:none;padding:0;font-size:10pt}\
+.scroll{overflow:visible;background:none}table{font-size:8pt}th,td{padding:.2rem .35rem}\
+.w{min-width:0}td,tbody th{white-space:normal;overflow-wrap:break-word}.n{white-space:nowrap}\
+tbody th{position:static;background:none}\
+tr,.check,header{break-inside:avoid}h2,summary{break-after:avoid}\
+details::details-content{content-visibility:visible;block-size:auto}}";
 
-/// The page of a run.
+/// The page of a run: the verdict and what went wrong first, then what happened, then what the run
+/// was made with.
 #[must_use]
 pub fn render(run: &RunFile) -> String {
     let page = html! {
@@ -40,30 +66,27 @@ pub fn render(run: &RunFile) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (word(run)) ": " (run.run.scenario) }
+                title { (text::verdict_word(run)) ": " (run.run.scenario) }
                 style { (PreEscaped(CSS)) }
             }
             body {
                 (head(run))
-                (checks(run))
-                (ends(run))
-                (populations(run))
-                (matrix(run))
-                (latency(run))
-                (drops(run))
-                (faults(run))
-                (warnings(run))
+                main {
+                    (warnings(run))
+                    (checks(run))
+                    (ends(run))
+                    (matrix(run))
+                    (latency(run))
+                    (delivery(run))
+                    (drops(run))
+                    (faults(run))
+                    (populations(run))
+                    (provenance(run))
+                }
             }
         }
     };
     page.into_string()
-}
-
-fn word(run: &RunFile) -> &'static str {
-    match run.how {
-        HowEnded::Interrupted => "INTERRUPTED",
-        _ => words::outcome(run.outcome),
-    }
 }
 
 const fn class_of(outcome: Outcome) -> &'static str {
@@ -75,6 +98,22 @@ const fn class_of(outcome: Outcome) -> &'static str {
 }
 
 fn head(run: &RunFile) -> Markup {
+    let class = match run.how {
+        HowEnded::Interrupted => "warn",
+        _ => class_of(run.outcome),
+    };
+    html! {
+        header class=(class) {
+            p class={ "verdict " (class) } { (text::verdict_word(run)) }
+            h1 { (run.run.scenario) ": " (run.run.title) }
+            p { (text::passed_words(run)) }
+            @if !run.ends_total.is_empty() { p { (text::ends_words(run)) } }
+            p class="dim" { (text::fact_words(run).join(" · ")) }
+        }
+    }
+}
+
+fn provenance(run: &RunFile) -> Markup {
     let facts = &run.run;
     let place = match facts.target.place {
         TargetPlace::Embedded => "embedded hub",
@@ -86,17 +125,14 @@ fn head(run: &RunFile) -> Markup {
         facts.hub.tier,
         words::counted(u64::from(facts.hub.units), "unit"),
         words::number(facts.hub.connection_cap),
-        words::micros(facts.hub.ping_interval_ns / 1_000),
-        words::micros(facts.hub.ping_timeout_ns / 1_000),
+        words::duration(Duration::from_nanos(facts.hub.ping_interval_ns)),
+        words::duration(Duration::from_nanos(facts.hub.ping_timeout_ns)),
         words::bytes(facts.hub.queue_bytes),
     );
     html! {
-        div class={ "verdict " (class_of(run.outcome)) } { (word(run)) }
-        h1 { (facts.scenario) ": " (facts.title) }
-        p { (ends_words(run)) }
+        h2 { "Provenance" }
         dl {
             dt { "started" } dd { (facts.started) }
-            dt { "took" } dd { (words::micros(run.elapsed_ns / 1_000)) ", " (words::how(run.how)) }
             dt { "target" } dd { (place) " " code { (facts.target.endpoint) } }
             dt { "hub" } dd { (hub) }
             dt { "seed" } dd { (facts.seed) }
@@ -105,15 +141,17 @@ fn head(run: &RunFile) -> Markup {
                 (words::counted(facts.cores, "core")) ", "
                 (words::counted(facts.threads, "generator thread"))
             }
+            @if let Some(memory) = text::memory_words(run) { dt { "memory" } dd { (memory) } }
             dt { "version" } dd { "squall " (facts.squall_version) ", " (facts.world) }
         }
     }
 }
 
-/// A table that scrolls sideways by itself; the header cells of `figures` stand to the right.
-fn table(header: &[(&str, bool)], rows: &Markup) -> Markup {
+/// A table in a box of its own that scrolls sideways, by keyboard too; in the header each column's
+/// name and whether it holds figures, which stand to the right.
+fn table(label: &str, header: &[(&str, bool)], rows: &Markup) -> Markup {
     html! {
-        div class="scroll" {
+        div class="scroll" role="region" aria-label=(label) tabindex="0" {
             table {
                 thead {
                     tr {
@@ -128,48 +166,101 @@ fn table(header: &[(&str, bool)], rows: &Markup) -> Markup {
     }
 }
 
+/// What failed is told whole; what could not be judged is a table with its advice once; what passed
+/// is folded away.
 fn checks(run: &RunFile) -> Markup {
+    let of = |wanted: Outcome| -> Vec<&Check> {
+        run.checks.iter().filter(|check| check.outcome == wanted).collect()
+    };
+    let (failed, passed) = (of(Outcome::Fail), of(Outcome::Pass));
+    html! {
+        @if !failed.is_empty() {
+            h2 { "Failed checks" }
+            @for check in failed { (failed_check(check)) }
+        }
+        @for (outcome, title) in [
+            (Outcome::Invalid, "Invalid checks"),
+            (Outcome::Undetermined, "Undetermined checks"),
+        ] {
+            @let list = of(outcome);
+            @if let Some(first) = list.first() {
+                h2 class="warn" { (title) }
+                @if let Some(hint) = hints::hint(first) { p class="dim" { (hint) } }
+                (check_table(title, &list))
+            }
+        }
+        @if !passed.is_empty() {
+            details {
+                summary { "Checks that passed (" (words::number(passed.len() as u64)) ")" }
+                (check_table("Checks that passed", &passed))
+            }
+        }
+    }
+}
+
+fn failed_check(check: &Check) -> Markup {
+    html! {
+        section class="check" {
+            p { span class="fail" { (words::outcome(check.outcome)) } " " code { (check.path) } }
+            dl {
+                dt { "expected" } dd { (check.expected) }
+                dt { "actual" } dd { (check.actual) }
+                @if let Some(hint) = hints::hint(check) { dt { "hint" } dd { (hint) } }
+            }
+        }
+    }
+}
+
+fn check_table(label: &str, list: &[&Check]) -> Markup {
     let rows = html! {
-        @for check in &run.checks {
+        @for check in list {
             tr {
-                td class=(class_of(check.outcome)) { (words::outcome(check.outcome)) }
-                td { code { (check.path) } }
-                td { (check.expected) }
-                td {
-                    (check.actual)
-                    @if let Some(hint) = hints::hint(check) { br; span class="dim" { (hint) } }
-                }
+                th scope="row" { code { (check.path) } }
+                td class="w" { (check.expected) }
+                td class="w" { (check.actual) }
             }
         }
     };
-    let header = [("result", false), ("check", false), ("expected", false), ("actual", false)];
-    html! { h2 { "Checks" } (table(&header, &rows)) }
+    table(label, &[("check", false), ("expected", false), ("actual", false)], &rows)
+}
+
+/// A name in camel case, with places to break it where a screen is narrow.
+fn breakable(name: &str) -> Markup {
+    html! {
+        @for (index, letter) in name.char_indices() {
+            @if index > 0 && letter.is_ascii_uppercase() { wbr; }
+            (letter)
+        }
+    }
+}
+
+/// The cell of a yes or no in which a no is what the reader must find.
+fn yes_cell(value: Option<bool>) -> Markup {
+    match value {
+        Some(true) => html! { td { "yes" } },
+        Some(false) => html! { td class="fail" { "NO" } },
+        None => html! { td { "-" } },
+    }
 }
 
 fn ends(run: &RunFile) -> Markup {
     let attempts = run.attempts();
-    let life = |end: &End| {
-        end.life.map_or_else(
-            || "-".to_owned(),
-            |life| {
-                let [min, max] = [life.min_us, life.max_us].map(words::micros);
-                format!("{} ({min} to {max})", words::micros(life.median_us))
-            },
-        )
-    };
     let rows = html! {
         @for end in &run.ends {
             tr {
-                td { (end.population.as_deref().unwrap_or("all")) }
-                td { (words::category(end.category, run.hub_observed())) }
-                td { (words::observation(&end.seen)) }
+                th scope="row" { (end.population.as_deref().unwrap_or("all")) }
+                td class="c" { (breakable(words::category(end.category, run.hub_observed()))) }
+                (yes_cell(end.expected))
                 td class="n" { (words::number(end.count)) }
                 td class="n" { (words::share(end.count, attempts)) }
-                td class="n" { (life(end)) }
-                @match end.expected {
-                    Some(true) => { td { "yes" } }
-                    Some(false) => { td class="fail" { "NO" } }
-                    None => { td { "-" } }
+                td class="w" { (words::observation(&end.seen)) }
+                @match end.life {
+                    Some(life) => {
+                        @for us in [life.median_us, life.min_us, life.max_us] {
+                            td class="n" { (words::micros(us)) }
+                        }
+                    }
+                    None => { @for _ in 0..3 { td class="n" { "-" } } }
                 }
             }
         }
@@ -177,25 +268,33 @@ fn ends(run: &RunFile) -> Markup {
     let header = [
         ("population", false),
         ("hub says", false),
-        ("client saw", false),
+        ("expected", false),
         ("count", true),
         ("share", true),
+        ("client saw", false),
         ("median life", true),
-        ("expected", false),
+        ("shortest", true),
+        ("longest", true),
     ];
-    html! { h2 { "How connections ended" } (table(&header, &rows)) }
+    html! {
+        h2 { "How connections ended" }
+        @if run.ends.is_empty() {
+            p { "No connection was attempted." }
+        } @else {
+            (table("How connections ended", &header, &rows))
+        }
+    }
 }
 
 fn populations(run: &RunFile) -> Markup {
     let rows = html! {
         @for population in &run.populations {
             tr {
-                td { (population.name) }
-                td { (population.behaviour) }
+                th scope="row" { (population.name) }
+                td class="w" { (population.behaviour) }
                 @for figure in [
-                    population.clients, population.attempts, population.opens, population.dropped,
-                    population.recovered, population.delivery.expected, population.delivery.lost,
-                    population.delivery.duplicated, population.delivery.out_of_order,
+                    population.clients, population.attempts, population.opens,
+                    population.refusals, population.dropped, population.recovered,
                 ] {
                     td class="n" { (words::number(figure)) }
                 }
@@ -208,112 +307,146 @@ fn populations(run: &RunFile) -> Markup {
         ("clients", true),
         ("attempts", true),
         ("opens", true),
+        ("refused or failed", true),
         ("dropped", true),
         ("recovered", true),
-        ("to deliver", true),
-        ("lost", true),
-        ("duplicated", true),
-        ("out of order", true),
     ];
-    html! {
-        h2 { "Populations" }
-        (table(&header, &rows))
-        @if let Some(delivery) = delivery_words(&run.delivery()) { p { "Delivery: " (delivery) } }
-    }
+    html! { h2 { "Populations" } (table("Populations", &header, &rows)) }
 }
 
+/// Folded away while both sides tell the same story.
 fn matrix(run: &RunFile) -> Markup {
+    if run.matrix.is_empty() {
+        return html! {};
+    }
     let rows = html! {
         @for cell in &run.matrix {
             tr {
-                td { (cell.population) }
-                td { (words::category(cell.category, run.hub_observed())) }
-                td { (words::wire(cell.wire.as_ref())) }
-                td { (words::observation(&cell.seen)) }
+                th scope="row" { (cell.population) }
+                td class="c" { (breakable(words::category(cell.category, run.hub_observed()))) }
+                (yes_cell(Some(cell.allowed)))
                 td class="n" { (words::number(cell.count)) }
-                @if cell.allowed { td { "yes" } } @else { td class="fail" { "NO" } }
+                td class="w" { (words::wire(cell.wire.as_ref())) }
+                td class="w" { (words::observation(&cell.seen)) }
             }
         }
     };
     let header = [
         ("population", false),
         ("hub says", false),
+        ("allowed", false),
+        ("count", true),
         ("hub's wire", false),
         ("client saw", false),
-        ("count", true),
-        ("allowed", false),
     ];
-    html! { h2 { "Hub against client" } (table(&header, &rows)) }
+    let outside = run.matrix.iter().filter(|cell| !cell.allowed).count();
+    html! {
+        details open[outside > 0] {
+            summary {
+                "Hub against client: "
+                @if outside > 0 {
+                    span class="fail" { "rows marked NO cannot both be true" }
+                } @else {
+                    "both can be telling the truth of every end"
+                }
+            }
+            (table("Hub against client", &header, &rows))
+        }
+    }
 }
+
+/// The columns of [`quantile_cells`], after those that name a series.
+const QUANTILES: [(&str, bool); 6] =
+    [("count", true), ("p50", true), ("p90", true), ("p99", true), ("p99.9", true), ("max", true)];
 
 fn latency(run: &RunFile) -> Markup {
     if run.latency_total.is_empty() {
         return html! {};
     }
-    let rows = html! {
-        @for series in &run.latency_total {
+    let rows = latency_rows(&run.latency_total, |_| html! {});
+    let header = [&[("what", false), ("view", false)][..], &QUANTILES].concat();
+    let label = latency_label(run.run.target.place);
+    html! {
+        h2 { "Latency " span class="dim" { "(" (label) ")" } }
+        p class="dim" { "Response counts from the planned instant, service from the actual one." }
+        (table("Latency", &header, &rows))
+        (latency_in_parts(run))
+    }
+}
+
+/// A row per series and view; `parts` are the cells between the kind and the view.
+fn latency_rows(list: &[LatencySeries], parts: impl Fn(&LatencySeries) -> Markup) -> Markup {
+    html! {
+        @for series in list {
             @for (view, quantiles) in views(series) {
                 tr {
-                    td { (words::latency(series.kind)) }
+                    th scope="row" { (words::latency(series.kind)) }
+                    (parts(series))
                     td { (view) }
                     @for cell in quantile_cells(&quantiles) { td class="n" { (cell) } }
                 }
             }
         }
-    };
-    let header = [
-        ("what", false),
-        ("view", false),
-        ("count", true),
-        ("p50", true),
-        ("p90", true),
-        ("p99", true),
-        ("p99.9", true),
-        ("max", true),
-    ];
-    html! {
-        h2 { "Latency" }
-        p class="dim" {
-            (latency_label(run.run.target.place))
-            ". Response counts from the planned instant, service from the actual one."
-        }
-        (table(&header, &rows))
-        (latency_in_parts(run))
     }
 }
 
 /// The same per population, before and after the first misbehaviour or fault; folded away.
 fn latency_in_parts(run: &RunFile) -> Markup {
-    let rows = html! {
-        @for series in &run.latency {
-            @for (view, quantiles) in views(series) {
-                tr {
-                    td { (words::latency(series.kind)) }
-                    td { (series.population.as_deref().unwrap_or("-")) }
-                    td { (series.stage.map_or("-", words::stage)) }
-                    td { (view) }
-                    @for cell in quantile_cells(&quantiles) { td class="n" { (cell) } }
-                }
-            }
+    if run.latency.is_empty() {
+        return html! {};
+    }
+    let rows = latency_rows(&run.latency, |series| {
+        html! {
+            td { (series.population.as_deref().unwrap_or("-")) }
+            td { (series.stage.map_or("-", words::stage)) }
         }
+    });
+    let named = [("what", false), ("population", false), ("trouble", false), ("view", false)];
+    let header = [&named[..], &QUANTILES].concat();
+    html! {
+        details {
+            summary { "Latency per population, before and after the first trouble" }
+            (table("Latency per population", &header, &rows))
+        }
+    }
+}
+
+fn delivery(run: &RunFile) -> Markup {
+    let all = run.delivery();
+    let unsent = text::unsent_words(run);
+    let is_some = |tally: &DeliveryTally| tally.expected > 0 || tally.received > 0;
+    if !is_some(&all) && unsent.is_empty() {
+        return html! {};
+    }
+    let told = run.populations.iter().filter(|population| is_some(&population.delivery));
+    let rows = html! {
+        @for population in told { (delivery_row(&population.name, &population.delivery)) }
+        @if run.populations.len() > 1 { (delivery_row("all", &all)) }
     };
     let header = [
-        ("what", false),
         ("population", false),
-        ("trouble", false),
-        ("view", false),
-        ("count", true),
-        ("p50", true),
-        ("p90", true),
-        ("p99", true),
-        ("p99.9", true),
-        ("max", true),
+        ("expected", true),
+        ("received", true),
+        ("lost", true),
+        ("duplicated", true),
+        ("out of order", true),
     ];
     html! {
-        @if !run.latency.is_empty() {
-            details {
-                summary { "Per population, before and after the first trouble" }
-                (table(&header, &rows))
+        h2 { "Delivery" }
+        @if is_some(&all) { (table("Delivery", &header, &rows)) }
+        @for text in unsent { p class="warn" { (text) } }
+    }
+}
+
+fn delivery_row(name: &str, tally: &DeliveryTally) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (name) }
+            @for figure in [tally.expected, tally.received] {
+                td class="n" { (words::number(figure)) }
+            }
+            @for figure in [tally.lost, tally.duplicated, tally.out_of_order] {
+                td class={ "n" @if figure > 0 { " warn" } } { (words::number(figure)) }
             }
         }
     }
@@ -323,28 +456,26 @@ fn drops(run: &RunFile) -> Markup {
     if run.backlog_at_close.is_empty() {
         return html! {};
     }
-    let range = |range: &super::run_file::Range| {
-        let [min, max] =
-            [range.min, range.max].map(|n| words::bytes(u64::try_from(n).unwrap_or(0)));
-        format!("{min} to {max}")
-    };
     let rows = html! {
         @for drop in &run.backlog_at_close {
             tr {
-                td { (drop.population) }
-                td { (drop.category) }
-                td class="n" { (range(&drop.queue_bytes)) }
-                td class="n" { (drop.kernel_bytes.as_ref().map_or_else(|| "-".to_owned(), range)) }
+                th scope="row" { (drop.population) }
+                td class="c" { (breakable(drop.category.name())) }
+                td class="n" { (text::byte_range(drop.queue_bytes)) }
+                td class="n" {
+                    (drop.kernel_bytes.map_or_else(|| "-".to_owned(), text::byte_range))
+                }
             }
         }
     };
     let header = [
         ("population", false),
-        ("category", false),
+        ("hub says", false),
         ("in the hub's queue", true),
         ("held by the kernels", true),
     ];
-    html! { h2 { "Backlog when drops were decided" } (table(&header, &rows)) }
+    let title = "Backlog when drops were decided";
+    html! { h2 { (title) } (table(title, &header, &rows)) }
 }
 
 fn faults(run: &RunFile) -> Markup {
@@ -354,20 +485,20 @@ fn faults(run: &RunFile) -> Markup {
     let rows = html! {
         @for fault in &run.faults {
             tr {
-                td class="n" { (words::micros(fault.planned_ns / 1_000)) }
+                th scope="row" class="n" { (words::micros(fault.planned_ns / 1_000)) }
                 td class="n" {
                     (fault.done_ns.map_or_else(|| "-".to_owned(), |ns| words::micros(ns / 1_000)))
                 }
-                td { (fault.what) }
+                td class="w" { (fault.what) }
                 @match &fault.error {
-                    Some(error) => { td class="fail" { (error) } }
-                    None => { td { "done" } }
+                    Some(error) => { td class="w fail" { "not carried out: " (error) } }
+                    None => { td { (if fault.done_ns.is_some() { "done" } else { "-" }) } }
                 }
             }
         }
     };
     let header = [("planned", true), ("carried out", true), ("fault", false), ("result", false)];
-    html! { h2 { "Faults" } (table(&header, &rows)) }
+    html! { h2 { "Faults" } (table("Faults", &header, &rows)) }
 }
 
 fn warnings(run: &RunFile) -> Markup {

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::run_file::RunFile;
 use super::text;
 use super::words;
-use crate::event::HowEnded;
 use crate::verdict::Outcome;
 
 /// Lines of the whole document, at most.
@@ -40,10 +39,7 @@ fn overview(runs: &[RunFile], out: &mut String) {
     out.push_str("| verdict | scenario | took | checks | ends |\n|---|---|--:|--:|---|\n");
     for run in runs {
         let passed = run.checks.iter().filter(|check| check.outcome == Outcome::Pass).count();
-        let word = match run.how {
-            HowEnded::Interrupted => "INTERRUPTED",
-            _ => words::outcome(run.outcome),
-        };
+        let word = text::verdict_word(run);
         let _ = writeln!(
             out,
             "| **{word}** | {}: {} | {} | {passed}/{} | {} |",

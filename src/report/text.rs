@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::hints;
-use super::run_file::{End, LatencySeries, Quantiles, RunFile, TargetPlace};
+use super::run_file::{End, LatencySeries, Quantiles, Range, RunFile, TargetPlace};
 use super::table::{self, Column, INDENT, WIDTH};
 use super::words;
 use crate::event::{DeliveryTally, HowEnded};
@@ -45,12 +45,13 @@ pub fn render(run: &RunFile, folder: &str) -> String {
     ends(run, &mut out);
     matrix(run, &mut out);
     latency(run, &mut out);
-    delivery(run, &mut out);
-    unsent(run, &mut out);
-    backlog(run, &mut out);
-    memory(run, &mut out);
-    faults(run, &mut out);
-    warnings(run, &mut out);
+    let mut notes = String::new();
+    for write in [delivery, unsent, backlog, memory, faults, warnings] {
+        write(run, &mut notes);
+    }
+    if !notes.is_empty() {
+        let _ = write!(out, "\n{notes}");
+    }
     let _ = writeln!(out, "\n{INDENT}{}", paint(DIM, &format!("files: {folder}")));
     out
 }
@@ -58,50 +59,70 @@ pub fn render(run: &RunFile, folder: &str) -> String {
 /// `PASS  ping-timeout: clients that stop answering pings`.
 #[must_use]
 pub fn headline(run: &RunFile) -> String {
-    let (word, style) = if run.how == HowEnded::Interrupted {
-        ("INTERRUPTED", YELLOW)
-    } else {
-        (words::outcome(run.outcome), style_of(run.outcome))
+    let style = match run.how {
+        HowEnded::Interrupted => YELLOW,
+        _ => style_of(run.outcome),
     };
-    format!("{}  {}: {}\n", paint(style, word), paint(BOLD, &run.run.scenario), run.run.title)
+    let (word, name) = (verdict_word(run), &run.run.scenario);
+    let label = format!("{}  {}: ", paint(style, word), paint(BOLD, name));
+    let columns = word.len() + name.chars().count() + "  : ".len();
+    let mut out = String::new();
+    flowing("", &label, columns, &run.run.title, &mut out);
+    out
 }
 
-fn facts(run: &RunFile) -> String {
+/// The verdict in one word; an interrupted run has none of its own.
+#[must_use]
+pub const fn verdict_word(run: &RunFile) -> &'static str {
+    match run.how {
+        HowEnded::Interrupted => "INTERRUPTED",
+        _ => words::outcome(run.outcome),
+    }
+}
+
+/// How much, against what, for how long.
+#[must_use]
+pub fn fact_words(run: &RunFile) -> Vec<String> {
     let place = match run.run.target.place {
         TargetPlace::Embedded => "embedded hub".to_owned(),
         TargetPlace::Loopback | TargetPlace::Remote => run.run.target.endpoint.clone(),
     };
     let clients: u64 = run.populations.iter().map(|population| population.clients).sum();
-    let hub = format!(
-        "{place} ({}, {})",
-        run.run.hub.tier,
-        words::counted(u64::from(run.run.hub.units), "unit")
-    );
-    let took = format!("{}, {}", words::micros(run.elapsed_ns / 1_000), words::how(run.how));
-    let parts = [
+    let units = words::counted(u64::from(run.run.hub.units), "unit");
+    vec![
         words::counted(clients, "client"),
-        hub,
-        took,
-        format!("seed {}", run.run.seed),
-        format!("plan {}", run.run.plan_hash),
-    ];
+        format!("{place} ({}, {units})", run.run.hub.tier),
+        format!("{}, {}", words::micros(run.elapsed_ns / 1_000), words::how(run.how)),
+    ]
+}
+
+/// What was run, then what it takes to run it again.
+fn facts(run: &RunFile) -> String {
+    let again = [format!("seed {}", run.run.seed), format!("plan {}", run.run.plan_hash)];
     let mut out = String::new();
-    for line in wrapped(&parts, " · ", usize::from(WIDTH) - INDENT.len()) {
-        let _ = writeln!(out, "{INDENT}{}", paint(DIM, &line));
+    for parts in [&fact_words(run)[..], &again] {
+        for line in wrapped(parts, " · ", usize::from(WIDTH) - INDENT.len()) {
+            let _ = writeln!(out, "{INDENT}{}", paint(DIM, &line));
+        }
     }
     out
 }
 
-/// Checks that passed are a count; the others are told.
-fn checks(run: &RunFile, out: &mut String) {
+/// `13 of 16 checks passed`.
+#[must_use]
+pub fn passed_words(run: &RunFile) -> String {
     let passed = run.checks.iter().filter(|check| check.outcome == Outcome::Pass).count();
     let checks = words::counted(run.checks.len() as u64, "check");
     let until = match run.how {
         HowEnded::Interrupted => ", judged on what there was before the interruption",
         _ => "",
     };
-    let told = format!("{passed} of {checks} passed{until}");
-    let _ = writeln!(out, "{INDENT}{}", paint(DIM, &told));
+    format!("{passed} of {checks} passed{until}")
+}
+
+/// Checks that passed are a count; the others are told.
+fn checks(run: &RunFile, out: &mut String) {
+    let _ = writeln!(out, "{INDENT}{}", paint(DIM, &passed_words(run)));
     let of = |outcome| run.checks.iter().filter(move |check| check.outcome == outcome);
     for check in of(Outcome::Fail) {
         failed(check, out);
@@ -153,7 +174,11 @@ pub fn noted(style: Style, name: &str, text: &str) -> String {
 
 /// Text after a label of `label_columns` columns, wrapped under itself.
 fn flowing(indent: &str, label: &str, label_columns: usize, text: &str, out: &mut String) {
-    let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    let mut words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() {
+        // The label is told even where nothing follows it.
+        words.push(String::new());
+    }
     let room = usize::from(WIDTH).saturating_sub(indent.len() + label_columns);
     for (index, line) in wrapped(&words, " ", room).iter().enumerate() {
         let label = if index == 0 { label.to_owned() } else { " ".repeat(label_columns) };
@@ -338,7 +363,6 @@ pub fn delivery_words(tally: &DeliveryTally) -> Option<String> {
 
 fn delivery(run: &RunFile, out: &mut String) {
     let Some(all) = delivery_words(&run.delivery()) else { return };
-    out.push('\n');
     out.push_str(&noted(BOLD, "Delivery", &all));
     let is_hurt = |tally: &DeliveryTally| tally.lost + tally.duplicated + tally.out_of_order > 0;
     let hurt = run.populations.iter().filter(|population| is_hurt(&population.delivery));
@@ -348,37 +372,45 @@ fn delivery(run: &RunFile, out: &mut String) {
     }
 }
 
-/// Messages that did not get as far as the hub, or that it did not take.
-fn unsent(run: &RunFile, out: &mut String) {
+/// Messages that did not get as far as the hub, or that it did not take; a sentence each.
+#[must_use]
+pub fn unsent_words(run: &RunFile) -> Vec<String> {
+    let mut sentences = Vec::new();
     for population in &run.populations {
         for (count, what) in [
             (population.not_sent, "planned and not sent: not connected, or the outbox was full"),
             (population.acks_failed, "refused by the hub's acknowledgement"),
         ] {
             if count > 0 {
-                let text =
-                    format!("{} of {} {what}", words::counted(count, "message"), population.name);
-                out.push_str(&noted(YELLOW, "Publishing", &text));
+                let messages = words::counted(count, "message");
+                sentences.push(format!("{messages} of {} {what}", population.name));
             }
         }
     }
     if run.generator.rest_failed > 0 {
         let count = words::counted(run.generator.rest_failed, "REST message");
-        out.push_str(&noted(YELLOW, "Publishing", &format!("{count} not taken by the hub")));
+        sentences.push(format!("{count} not taken by the hub"));
+    }
+    sentences
+}
+
+fn unsent(run: &RunFile, out: &mut String) {
+    for text in unsent_words(run) {
+        out.push_str(&noted(YELLOW, "Publishing", &text));
     }
 }
 
 /// What was under way to dropped clients, where something was.
 fn backlog(run: &RunFile, out: &mut String) {
     for drop in run.backlog_at_close.iter().filter(|drop| drop.queue_bytes.max > 0) {
-        let kernel = drop.kernel_bytes.map_or_else(String::new, |range| {
-            format!("; the kernels held {}", byte_range(range.min, range.max))
-        });
+        let kernel = drop
+            .kernel_bytes
+            .map_or_else(String::new, |range| format!("; the kernels held {}", byte_range(range)));
         let text = format!(
             "{} of {}: {} in the hub's queue{kernel}",
             drop.category,
             drop.population,
-            byte_range(drop.queue_bytes.min, drop.queue_bytes.max),
+            byte_range(drop.queue_bytes),
         );
         out.push_str(&noted(BOLD, "Backlog at close", &text));
     }
@@ -387,16 +419,23 @@ fn backlog(run: &RunFile, out: &mut String) {
 /// Fewest connections among which memory is shared out: with fewer, the process itself drowns them.
 const MEMORY_SHARED_BY_MIN: u64 = 1_000;
 
-fn memory(run: &RunFile, out: &mut String) {
-    let Some(text) = words::memory(&run.generator, run.run.target.place, MEMORY_SHARED_BY_MIN)
-    else {
-        return;
-    };
-    out.push_str(&noted(BOLD, "Memory", &text));
+/// What connections held in memory, where there were enough of them to tell.
+#[must_use]
+pub fn memory_words(run: &RunFile) -> Option<String> {
+    words::memory(&run.generator, run.run.target.place, MEMORY_SHARED_BY_MIN)
 }
 
-fn byte_range(min: i64, max: i64) -> String {
-    let [min, max] = [min, max].map(|value| words::bytes(u64::try_from(value).unwrap_or(0)));
+fn memory(run: &RunFile, out: &mut String) {
+    if let Some(text) = memory_words(run) {
+        out.push_str(&noted(BOLD, "Memory", &text));
+    }
+}
+
+/// `64.2 KiB to 65.4 KiB`, or one of them where they read the same.
+#[must_use]
+pub fn byte_range(range: Range) -> String {
+    let [min, max] =
+        [range.min, range.max].map(|value| words::bytes(u64::try_from(value).unwrap_or(0)));
     if min == max { min } else { format!("{min} to {max}") }
 }
 
@@ -430,12 +469,8 @@ pub fn overview(runs: &[RunFile]) -> String {
     ];
     let rows = runs.iter().map(|run| {
         let passed = run.checks.iter().filter(|check| check.outcome == Outcome::Pass).count();
-        let word = match run.how {
-            HowEnded::Interrupted => "INTERRUPTED",
-            _ => words::outcome(run.outcome),
-        };
         vec![
-            word.to_owned(),
+            verdict_word(run).to_owned(),
             run.run.scenario.clone(),
             words::micros(run.elapsed_ns / 1_000),
             format!("{passed}/{}", run.checks.len()),
