@@ -631,3 +631,27 @@ closes = { Normal = 20, ConnectionCountLimitReached = 5 }
     assert_eq!(ran.rows().iter().filter(refused).count(), 5);
     hub.stop();
 }
+
+#[test]
+fn a_run_does_not_end_before_its_misbehaviour_could_have_an_effect() {
+    let hub = Hub::start(ControlApi::Loopback);
+    let plan = plan(
+        r#"
+duration = "6s"
+settle = "100ms"
+[hub]
+profile = "ci"
+keep_alive = { interval = "300ms", timeout = "1s" }
+[populations.muted]
+count = 5
+arrival = { burst = {} }
+behaviour = { suppress_pong = {} }
+[expect.muted]
+closes = { Normal = "all" }
+"#,
+    );
+    let ran = run(&hub, &plan, Setup::default()).unwrap();
+    assert_eq!(categories(&ran, 0), [(CloseCategory::PingTimeout, 5)]);
+    assert_eq!(verdict::judge(&plan, &ran.summary).outcome, Outcome::Fail);
+    hub.stop();
+}

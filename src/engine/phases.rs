@@ -165,6 +165,11 @@ impl Dispatcher {
     async fn running(&mut self) -> Result<HowEnded, EngineError> {
         self.enter(Phase::Running);
         let over = self.hands.epoch + self.hands.plan.duration;
+        // Before this nothing is decided, however little is waited for.
+        let earliest = self.hands.epoch + verdict::earliest_end(&self.hands.plan);
+        if self.pump(earliest.min(over), |_| false).await? == Pumped::Stopped {
+            return Ok(HowEnded::Interrupted);
+        }
         loop {
             match self.pump(over, Self::nothing_is_waited_for).await? {
                 Pumped::Met => {}

@@ -56,6 +56,16 @@ pub(super) fn arrivals(plan: &Plan, population: &Population) -> Vec<Duration> {
     }
 }
 
+/// The planned instant of a population's last arrival, from the start of the timeline; `None` where
+/// it depends on when places become free.
+#[must_use]
+pub fn last_arrival(plan: &Plan, population: &Population) -> Option<Duration> {
+    match population.arrival {
+        Arrival::Closed { slots, .. } if slots < population.count => None,
+        _ => Some(arrivals(plan, population).last().copied().unwrap_or_default()),
+    }
+}
+
 /// How a client ends, seen from one arrival.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ending {

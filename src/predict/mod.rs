@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use budget::{BudgetProblem, Limits, budget_problem};
 pub use conflict::{Conflict, ConflictKind, conflicts};
 pub use fault::addressed;
-pub use forecast::{Forecast, forecasts};
+pub use forecast::{Forecast, forecasts, last_arrival};
 pub use kernel::absorption;
 pub use need::need;
 

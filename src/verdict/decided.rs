@@ -8,7 +8,8 @@ use crate::scenario::plan::{Claim, Metric, Operator, PopulationIndex, Quantity, 
 
 /// Whether nothing that may still happen is waited for: every drop that the expectations demand has
 /// happened, every recovery, every fault. (What must *not* happen is watched for the plan's settle
-/// time after that. Bounded traffic and arrivals are the engine's own knowledge.)
+/// time after that, and not before [`super::earliest_end`]. Bounded traffic and arrivals are the
+/// engine's own knowledge.)
 ///
 /// Closes in order are never waited for: they come when the clients leave. A claim that is broken
 /// for good (a drop that must not occur has occurred) waits for nothing either. Opens and

@@ -8,8 +8,10 @@
 //! | `matrix` | which ends the hub and the client can both be telling the truth about |
 //! | `spoil` | what a starved generator takes back, and the order of outcomes |
 //! | `decided` | when there is nothing left to wait for |
+//! | `earliest` | how long misbehaviours must have had before that counts |
 
 mod decided;
+mod earliest;
 mod expectation;
 mod invariant;
 mod matrix;
@@ -20,6 +22,7 @@ mod threshold;
 mod tests;
 
 pub use decided::decided;
+pub use earliest::earliest_end;
 pub use expectation::is_expected;
 pub use matrix::is_allowed_cell;
 pub use spoil::SEND_LAG_P99_MAX;

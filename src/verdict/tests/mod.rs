@@ -2,6 +2,7 @@
 //! a starved generator spoils.
 
 mod decided;
+mod earliest;
 mod expectations;
 mod invariants;
 mod matrix;
