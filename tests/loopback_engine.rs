@@ -49,7 +49,8 @@ impl Hub {
                 ready_sender.send(listener.local_addr().unwrap()).unwrap();
                 let keys = AccessKeys { primary: Secret::new(KEY), secondary: None };
                 let settings = HubSettings::ci();
-                let options = HubOptions { listener, clock, settings, keys, control, seed: 1 };
+                let options =
+                    HubOptions { listener, clock, settings, keys, control, seed: 1, notices: None };
                 hub::serve(options, async { drop(stopped.await) }, Duration::from_secs(1)).await
             })
         });

@@ -98,8 +98,15 @@ fn serve(
         if ready.send(Ok(local)).is_err() {
             return;
         }
-        let options =
-            HubOptions { listener, clock, settings, keys, control: ControlApi::Loopback, seed };
+        let options = HubOptions {
+            listener,
+            clock,
+            settings,
+            keys,
+            control: ControlApi::Loopback,
+            seed,
+            notices: None,
+        };
         // A starter that is gone is a reason to stop as well.
         let stop = async { drop(stopped.await) };
         hub::serve(options, stop, DRAIN).await;

@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::interrupt::Interrupts;
 use super::target::secret;
 use super::{CliError, Exit, embedded, pick, print, say};
-use crate::hub::{self, ControlApi, HubOptions};
+use crate::hub::{self, ControlApi, HubOptions, Notice};
 use crate::net::{Clock, ListenOptions, Listener};
 use crate::protocol::connection_string::{DEVELOPMENT_KEY, Scheme};
 use crate::protocol::settings::{LifeSign, Tier};
@@ -21,6 +22,12 @@ use crate::secret::Secret;
 
 /// Bytes of an access key, at least (as in the official emulator).
 const KEY_BYTES_MIN: usize = 32;
+
+/// Notices of the hub that may wait to be said.
+const NOTICES_MAX: usize = 64;
+
+/// Characters of a run's name that are shown: it comes from whoever runs.
+const RUN_NAME_MAX: usize = 80;
 
 /// Arguments of `squall hub`.
 #[derive(Debug, Args)]
@@ -37,7 +44,7 @@ pub struct HubArguments {
     /// TOML file with the keys of a scenario's [hub]
     #[arg(long, env = "SQUALL_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Settings to start from, where no file says otherwise
+    /// Settings to start from, where no file says otherwise [default: real]
     #[arg(long, env = "SQUALL_PROFILE", value_enum, conflicts_with = "config")]
     profile: Option<ProfileArgument>,
     /// Access key, at least 32 bytes; better in SQUALL_ACCESS_KEY than typed
@@ -95,6 +102,8 @@ async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Resul
     let connection_string = ConnectionString { endpoint, access_key: key.clone() };
     // The system queues connections from the bind on, so from here on they are accepted.
     print(&format!("{}\n", connection_string.expose()));
+    let (notices, told) = mpsc::channel(NOTICES_MAX);
+    tokio::task::spawn_local(say_notices(told));
     let options = HubOptions {
         listener,
         clock,
@@ -102,16 +111,36 @@ async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Resul
         keys: AccessKeys { primary: key, secondary: None },
         control: ControlApi::Loopback,
         seed: clock.now_ns(),
+        notices: Some(notices),
     };
     tokio::select! {
         biased;
         counters = hub::serve(options, interrupts.first(), embedded::DRAIN) => {
             let opened = words::counted(counters.connection_open_count, "connection");
-            say(&format!("stopped; {opened} opened since its counters began\n"));
+            say(&format!("stopped; {opened} opened since the start or the last run's start\n"));
         }
         () = interrupts.over() => {}
     }
     Ok(Exit::AsExpected)
+}
+
+/// Says on standard error who changes the hub's settings, and when they are back.
+async fn say_notices(mut told: mpsc::Receiver<Notice>) {
+    while let Some(notice) = told.recv().await {
+        say(&match notice {
+            Notice::RunBegan { run } => {
+                format!("run {} begins: its settings hold until it is over\n", shown(&run))
+            }
+            Notice::RunOver { run } => {
+                format!("run {} is over: the settings of the start hold again\n", shown(&run))
+            }
+        });
+    }
+}
+
+/// A run's name, short and without anything that moves the cursor.
+fn shown(run: &str) -> String {
+    run.chars().filter(|letter| !letter.is_control()).take(RUN_NAME_MAX).collect()
 }
 
 /// The address that stands in the connection string: who listens on all addresses is reached on

@@ -122,6 +122,9 @@ pub fn end(hub: &Hub, connection: &Rc<Connection>, cause: Cause) {
     hub.tables.borrow_mut().remove(connection);
     hub.keep_alive.remove(connection);
     tally::take(&hub.tally.open, 1);
+    if hub.tally.open.get() == 0 {
+        hub.runs.nobody_open();
+    }
     if connection.timeline == hub.timeline.get() {
         hub.tally.count_close(category);
     }

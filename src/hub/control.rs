@@ -16,6 +16,7 @@ use super::answer::{self, Answer, Refusal, read_body};
 use super::auth;
 use super::faults;
 use super::log::LogBody;
+use super::runs::Reader;
 use super::state::Hub;
 use crate::protocol::HubSettings;
 use crate::protocol::control::{
@@ -48,7 +49,10 @@ async fn run(hub: &Rc<Hub>, request: &Parts, body: Incoming) -> Result<Answer, R
             Ok(answer::json(StatusCode::OK, &capabilities))
         }
         (&Method::GET, COUNTERS_PATH) => Ok(answer::json(StatusCode::OK, &hub.counters())),
-        (&Method::GET, LEDGER_PATH) => Ok(answer::lines(LogBody::new(Rc::clone(&hub.ledger)))),
+        (&Method::GET, LEDGER_PATH) => {
+            let reader = Reader::new(hub);
+            Ok(answer::lines(LogBody::new(Rc::clone(&hub.ledger)).held_by(reader)))
+        }
         (&Method::GET, TRACE_PATH) => Ok(answer::lines(LogBody::new(Rc::clone(&hub.trace)))),
         (&Method::POST, TIMELINE_PATH) => {
             start_timeline(hub, parse(&read_body(body, within).await?)?)
@@ -77,7 +81,7 @@ fn start_timeline(hub: &Hub, start: StartTimeline) -> Result<Answer, Refusal> {
         ));
     }
     check(&start.settings)?;
-    hub.start_timeline(start.settings);
+    hub.start_timeline(start.run, start.settings);
     Ok(answer::json(StatusCode::OK, &TimelineStarted { now_ns: hub.clock.now_ns() }))
 }
 

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
 
+use super::runs::Reader;
+
 /// Bytes of lines kept of each stream (about 100,000 ended connections). Past it the oldest are
 /// dropped, and a reader that has not had them counts them as lost.
 pub const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -89,13 +91,20 @@ pub struct LogBody {
     log: Rc<LineLog>,
     timeline: u64,
     next: u64,
+    /// Told of the reader's end by its drop.
+    _reader: Option<Reader>,
 }
 
 impl LogBody {
     /// A reader from the start of the timeline.
     pub fn new(log: Rc<LineLog>) -> Self {
         let timeline = log.state.borrow().timeline;
-        Self { log, timeline, next: 0 }
+        Self { log, timeline, next: 0, _reader: None }
+    }
+
+    /// The same, for a reader whose end matters to a run.
+    pub fn held_by(self, reader: Reader) -> Self {
+        Self { _reader: Some(reader), ..self }
     }
 }
 

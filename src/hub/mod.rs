@@ -17,7 +17,7 @@
 //! | the first cause ends it; what the wire carries; its ledger row | `close` |
 //!
 //! REST is in `rest`, the control API in `control` with its `faults`, the streams it hands out in
-//! `log`.
+//! `log`, and how long a run's settings hold in `runs`.
 
 mod acks;
 mod answer;
@@ -35,6 +35,7 @@ mod pump;
 mod query;
 mod queue;
 mod rest;
+mod runs;
 mod server;
 mod session;
 mod state;
@@ -47,6 +48,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
+
+use tokio::sync::mpsc;
 
 use crate::net::{Clock, Listener};
 use crate::protocol::control::Counters;
@@ -70,6 +73,21 @@ pub enum ControlApi {
     Off,
 }
 
+/// What a hub has to tell whoever runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A run's settings hold from now on, and its counters begin.
+    RunBegan {
+        /// Its name, as the run gave it.
+        run: String,
+    },
+    /// A run is over: the settings of the start hold again.
+    RunOver {
+        /// Its name, as the run gave it.
+        run: String,
+    },
+}
+
 /// What a hub needs.
 #[derive(Debug)]
 pub struct HubOptions {
@@ -77,7 +95,7 @@ pub struct HubOptions {
     pub listener: Listener,
     /// The world's clock.
     pub clock: Clock,
-    /// Settings at the start.
+    /// Settings at the start, and again after every run.
     pub settings: HubSettings,
     /// Access keys.
     pub keys: AccessKeys,
@@ -85,6 +103,8 @@ pub struct HubOptions {
     pub control: ControlApi,
     /// Seed of connection ids.
     pub seed: u64,
+    /// Where notices go; one that finds no room is lost.
+    pub notices: Option<mpsc::Sender<Notice>>,
 }
 
 /// Serves until `stop` is ready, then drains: no new connections, open ones are closed (1001), at
@@ -97,6 +117,7 @@ pub async fn serve(
 ) -> Counters {
     let hub = Hub::new(&options);
     hub.spawn_background(keep_alive::run(Rc::clone(&hub)));
+    hub.spawn_background(runs::watch(Rc::clone(&hub)));
     let mut stop = pin!(stop);
     tokio::select! {
         biased;

@@ -22,6 +22,7 @@ use super::gate::Gate;
 use super::keep_alive::KeepAlive;
 use super::log::LineLog;
 use super::queue::{FRAMES_PER_WRITE_MAX, FrameKind};
+use super::runs::Runs;
 use super::tables::Tables;
 use super::tally::{self, Tally};
 use super::trace;
@@ -68,6 +69,8 @@ pub struct Hub {
     /// Counted up at every start of a timeline.
     pub timeline: Cell<u64>,
     pub phase: watch::Sender<Phase>,
+    pub runs: Runs,
+    start: Rc<HubSettings>,
     settings: RefCell<Rc<HubSettings>>,
     next_serial: Cell<Serial>,
     ids: RefCell<ConnectionIds>,
@@ -81,6 +84,7 @@ pub struct Hub {
 impl Hub {
     /// A hub without connections.
     pub fn new(options: &super::HubOptions) -> Rc<Self> {
+        let start = Rc::new(options.settings.clone());
         Rc::new(Self {
             clock: options.clock,
             control: options.control,
@@ -97,7 +101,9 @@ impl Hub {
             trace: Rc::default(),
             timeline: Cell::new(0),
             phase: watch::Sender::new(Phase::Serving),
-            settings: RefCell::new(Rc::new(options.settings.clone())),
+            runs: Runs::new(options.notices.clone()),
+            settings: RefCell::new(Rc::clone(&start)),
+            start,
             next_serial: Cell::new(0),
             ids: RefCell::new(ConnectionIds::new(options.seed)),
             alive: Cell::new(0),
@@ -116,10 +122,16 @@ impl Hub {
         *self.settings.borrow_mut() = Rc::new(settings);
     }
 
-    /// Takes over settings and starts every sum, ledger and trace at nothing.
-    pub fn start_timeline(&self, settings: HubSettings) {
+    /// Returns to the settings of the start.
+    pub fn return_to_start(&self) {
+        *self.settings.borrow_mut() = Rc::clone(&self.start);
+    }
+
+    /// Takes over a run's settings and starts every sum, ledger and trace at nothing.
+    pub fn start_timeline(&self, run: String, settings: HubSettings) {
         self.set_settings(settings);
         self.timeline.set(self.timeline.get() + 1);
+        self.runs.begin(run, self.timeline.get());
         self.tally.restart();
         self.ledger.restart();
         self.trace.restart();

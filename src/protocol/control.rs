@@ -50,6 +50,10 @@ pub struct Capabilities {
 }
 
 /// Begins a run: the hub takes over the settings, and sets counters and ledger to nothing.
+///
+/// The settings hold for this run only: the hub returns to those it was started with once the
+/// reader of the run's ledger has left and nobody is connected any more, and at the latest a few
+/// seconds after that reader left (or did not come). Another run may take over before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartTimeline {
     /// Name of the run, for the log.

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use squall::hub::ControlApi;
+use squall::hub::{ControlApi, Notice};
 use squall::net::http::HttpRequest;
 use squall::protocol::HubSettings;
 use squall::protocol::control::{
     CAPABILITIES_PATH, CONTROL_VERSION, COUNTERS_PATH, Capabilities, LEDGER_PATH, StartTimeline,
     TIMELINE_PATH, TRACE_PATH, TimelineStarted,
 };
+use squall::protocol::settings::Tier;
 
-use crate::kit::{TestHub, generous, soon, with_hub, with_options};
+use crate::kit::{SHORT, TestHub, generous, soon, with_hub, with_options};
 
 #[test]
 fn capabilities_tell_version_settings_and_backlog() {
@@ -78,6 +79,92 @@ fn a_timeline_starts_everything_at_nothing_once_nobody_is_there() {
         broken.settings.keep_alive.interval = Duration::ZERO;
         assert_eq!(hub.post(TIMELINE_PATH, &broken).await, 400);
         assert_eq!(hub.post(TIMELINE_PATH, &1).await, 400);
+    });
+}
+
+/// Starts a run with these settings.
+async fn start(hub: &TestHub, run: &str, settings: &HubSettings) {
+    let start = StartTimeline { run: run.into(), settings: settings.clone() };
+    assert_eq!(hub.post(TIMELINE_PATH, &start).await, 200);
+}
+
+fn began(run: &str) -> Notice {
+    Notice::RunBegan { run: run.into() }
+}
+
+fn over(run: &str) -> Notice {
+    Notice::RunOver { run: run.into() }
+}
+
+fn free() -> HubSettings {
+    HubSettings { tier: Tier::Free, ..generous() }
+}
+
+#[test]
+fn a_run_s_settings_go_with_its_reader() {
+    with_hub(free(), async |hub| {
+        start(hub, "first", &HubSettings::ci()).await;
+        let ledger = hub.lines(LEDGER_PATH).await;
+        let (client, _) = hub.json("one").await;
+        client.leave().await;
+        hub.ends(1).await;
+        assert_eq!(hub.settings().await, HubSettings::ci(), "it is still read");
+        assert_eq!(hub.told(), [began("first")]);
+        drop(ledger);
+        hub.settings_become(&free()).await;
+        assert_eq!(hub.told(), [over("first")]);
+
+        let mut clients = Vec::new();
+        for index in 0..20 {
+            clients.push(hub.json(&format!("user{index}")).await.0);
+        }
+        let path = hub.client_path(&hub.claims("one-too-many"), "");
+        assert_eq!(hub.refused(&path).await.0, 429);
+        for client in clients {
+            client.leave().await;
+        }
+    });
+}
+
+#[test]
+fn a_run_that_left_connections_behind_is_over_with_the_last_of_them() {
+    with_hub(free(), async |hub| {
+        start(hub, "first", &HubSettings::real()).await;
+        let ledger = hub.lines(LEDGER_PATH).await;
+        let (client, _) = hub.json("one").await;
+        drop(ledger);
+        tokio::time::sleep(SHORT).await;
+        assert_eq!(hub.settings().await, HubSettings::real());
+        client.leave().await;
+        hub.settings_become(&free()).await;
+        assert_eq!(hub.told(), [began("first"), over("first")]);
+    });
+}
+
+#[test]
+fn a_run_that_nobody_reads_is_over_soon_whoever_is_connected() {
+    with_hub(free(), async |hub| {
+        start(hub, "unread", &HubSettings::real()).await;
+        let (client, _) = hub.json("one").await;
+        hub.settings_become(&free()).await;
+        assert_eq!(hub.told(), [began("unread"), over("unread")]);
+        client.leave().await;
+    });
+}
+
+#[test]
+fn the_next_run_takes_over_and_an_earlier_reader_does_not_end_it() {
+    with_hub(free(), async |hub| {
+        start(hub, "first", &HubSettings::ci()).await;
+        let first = hub.lines(LEDGER_PATH).await;
+        start(hub, "second", &HubSettings::real()).await;
+        let second = hub.lines(LEDGER_PATH).await;
+        drop(first);
+        tokio::time::sleep(SHORT).await;
+        assert_eq!(hub.settings().await, HubSettings::real());
+        drop(second);
+        hub.settings_become(&free()).await;
+        assert_eq!(hub.told(), [began("first"), began("second"), over("second")]);
     });
 }
 

@@ -1,16 +1,18 @@
 //! Starts a hub, connects clients of both kinds, calls REST, reads the ledger.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
-use squall::hub::{ControlApi, HubOptions, serve};
+use squall::hub::{ControlApi, HubOptions, Notice, serve};
 use squall::net::http::{HttpAnswer, HttpCaller, HttpRequest, Lines};
 use squall::net::{Clock, Connector, ListenOptions, Listener, Stream};
-use squall::protocol::control::{Counters, HubEnd, HubRefusal, LEDGER_PATH, LedgerEntry};
+use squall::protocol::control::{
+    CAPABILITIES_PATH, Capabilities, Counters, HubEnd, HubRefusal, LEDGER_PATH, LedgerEntry,
+};
 use squall::protocol::settings::SocketBuffers;
 use squall::protocol::token::{AccessKeys, Claims, sign};
 use squall::protocol::{CloseCode, Endpoint, HubSettings, Scheme, Subprotocol};
@@ -21,7 +23,7 @@ use squall::ws::reader::Next;
 use squall::ws::{FrameReader, Opcode, ReadEvent, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -50,6 +52,7 @@ pub fn generous() -> HubSettings {
 pub struct TestHub {
     pub address: SocketAddr,
     pub clock: Clock,
+    notices: RefCell<mpsc::Receiver<Notice>>,
     stop: Cell<Option<oneshot::Sender<()>>>,
     serving: Option<JoinHandle<Counters>>,
 }
@@ -88,7 +91,10 @@ impl TestHub {
         let (stop, stopped) = oneshot::channel::<()>();
         let keys =
             AccessKeys { primary: Secret::new(PRIMARY), secondary: Some(Secret::new(SECONDARY)) };
-        let options = HubOptions { listener, clock, settings, keys, control, seed: 7 };
+        let (told, notices) = mpsc::channel(16);
+        let notices = RefCell::new(notices);
+        let options =
+            HubOptions { listener, clock, settings, keys, control, seed: 7, notices: Some(told) };
         let serving = tokio::task::spawn_local(serve(
             options,
             async {
@@ -96,7 +102,7 @@ impl TestHub {
             },
             Duration::from_secs(2),
         ));
-        Self { address, clock, stop: Cell::new(Some(stop)), serving: Some(serving) }
+        Self { address, clock, notices, stop: Cell::new(Some(stop)), serving: Some(serving) }
     }
 
     /// Asks the hub to stop.
@@ -269,6 +275,28 @@ impl TestHub {
     pub async fn counters(&self) -> Counters {
         let answer = self.call("GET", "/_squall/counters", "", b"").await;
         serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// What the hub has told since the last time it was asked.
+    pub fn told(&self) -> Vec<Notice> {
+        let mut notices = self.notices.borrow_mut();
+        std::iter::from_fn(|| notices.try_recv().ok()).collect()
+    }
+
+    /// The settings in force.
+    pub async fn settings(&self) -> HubSettings {
+        let answer = self.call("GET", CAPABILITIES_PATH, "", b"").await;
+        serde_json::from_slice::<Capabilities>(&answer.body).unwrap().settings
+    }
+
+    /// Waits until these settings are in force.
+    pub async fn settings_become(&self, settings: &HubSettings) {
+        soon(async {
+            while self.settings().await != *settings {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
     }
 
     /// Lines of a stream of the control API, from the start of the timeline.
