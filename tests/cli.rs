@@ -14,6 +14,9 @@ use common::squall;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::{Pid, Signal, kill_process};
+use squall::net::Clock;
+use squall::protocol::ConnectionString;
+use squall::protocol::token::{self, Claims};
 
 /// A key that is acceptable everywhere and must never be seen anywhere.
 const KEY: &str = "n0b0dy-may-ever-see-this-key-0123456789";
@@ -236,6 +239,44 @@ fn a_client_url_is_enough_for_what_needs_no_key() {
     let mut command = squall(folder.path());
     command.args(["run", "ping-timeout", "--target", &url]);
     without_the_key(command).code(100);
+}
+
+#[test]
+fn a_client_url_that_is_refused_is_known_before_load() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("mine.toml"), STEADY).unwrap();
+    let hub = common::Hub::start(&[]);
+    let url = format!("ws://{}/client/hubs/h?access_token={KEY}", hub.address());
+    let mut command = squall(folder.path());
+    command.args(["run", "mine.toml", "--target", &url]);
+    without_the_key(command)
+        .code(100)
+        .stderr(contains("401").and(contains("expired")).and(contains("another hub")));
+    assert!(is_empty(&folder.path().join("squall-runs")), "nothing was loaded");
+}
+
+#[test]
+fn with_a_client_url_that_is_let_in_the_hubs_settings_are_assumed() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("mine.toml"), STEADY).unwrap();
+    let hub = common::Hub::start(&["--profile", "ci"]);
+    let target = ConnectionString::parse(hub.connection_string()).unwrap();
+    let clock = Clock::system();
+    let claims = Claims {
+        audience: format!("http://{}/client/hubs/h", hub.address()),
+        expires_at: clock.now_ns() / 1_000_000_000 + 600,
+        ..Claims::default()
+    };
+    let signed = token::sign(&claims, &target.access_key);
+    let url = format!("ws://{}/client/hubs/h?access_token={}", hub.address(), signed.expose());
+    let mut command = squall(folder.path());
+    command.args(["run", "mine.toml", "--target", &url]);
+    // Nothing is known of the hub's side, so that the run cannot tell; but it took place.
+    command
+        .assert()
+        .code(96)
+        .stdout(contains("(assumed standard, 1 unit)"))
+        .stdout(contains("the target does not show its side"));
 }
 
 /// Needs nothing of the hub, so that any target will do.

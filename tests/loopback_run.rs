@@ -165,6 +165,20 @@ fn an_expectation_that_does_not_hold_exits_99_and_is_told() {
 }
 
 #[test]
+fn an_expectation_that_cannot_hold_is_foretold() {
+    let told = "expect.muted.closes: demands PingTimeout = 0";
+    let wrong = SMALL.replace("{ PingTimeout = \"all\" }", "{ Normal = \"all\" }");
+    let run = run_scenario("wrong", &wrong, &["--quiet"]);
+    assert_ne!(run.code(), 2, "a forecast is no error: {}", run.text());
+    let text = String::from_utf8_lossy(&run.output.stderr).into_owned();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(told) && words.contains("the run will tell"), "{text}");
+
+    let fine = run_scenario("fine", SMALL, &["--quiet"]);
+    assert_eq!(String::from_utf8_lossy(&fine.output.stderr), "");
+}
+
+#[test]
 fn repeats_share_a_seed_and_tell_their_spread() {
     let run = run_scenario("small", SMALL, &["--repeat", "2", "--quiet"]);
     assert_eq!(run.code(), 0, "{}", run.text());

@@ -113,7 +113,8 @@ fn serve(
     });
 }
 
-/// A key for one run: nobody else knows the seed's draw before the run, and it is gone after it.
+/// A key for one run. It keeps other processes from joining by mistake and is no secret: the seed
+/// is known, and often the default. The hub listens on loopback only, for the run only.
 fn draw_key(seed: u64) -> Secret {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut rng = pace::stream(seed, "embedded-hub", 0, Purpose::Ids);

@@ -19,7 +19,8 @@ pub struct PickArguments {
     /// Built-in name, folder (`drops`) or category (`PingTimeout`), file or directory
     #[arg(value_name = "SCENARIO", required = true)]
     pub scenarios: Vec<String>,
-    /// Clients in all, by largest remainder; or of one population: `-n healthy=500`
+    /// Clients in all, by largest remainder; or of one population: `-n healthy=500`; repeatable, or
+    /// with commas between (in SQUALL_COUNT: commas)
     #[arg(
         short = 'n',
         long = "count",
@@ -28,7 +29,7 @@ pub struct PickArguments {
         value_delimiter = ','
     )]
     pub counts: Vec<CountArgument>,
-    /// Change a value: `--set hub.keep_alive.timeout=10s`; repeatable (in the variable: one a line)
+    /// Change a value: `--set hub.keep_alive.timeout=10s`; repeatable (in SQUALL_SET: one a line)
     #[arg(long, env = "SQUALL_SET", value_name = "PATH=VALUE", value_delimiter = '\n')]
     pub set: Vec<SetArgument>,
     /// Seed of every random draw; the same seed gives the same run

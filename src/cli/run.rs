@@ -14,7 +14,7 @@ use super::target::{self, TargetArguments, TargetSpec, Usage};
 use super::{CliError, Exit, complain, print, say};
 use crate::net::Clock;
 use crate::net::budget::Budget;
-use crate::predict::{self, HubPlace, Limits};
+use crate::predict::{self, ConflictKind, HubPlace, Limits};
 use crate::report::folder::PendingFile;
 use crate::report::live::LiveMode;
 use crate::report::recorder::Latest;
@@ -22,6 +22,7 @@ use crate::report::run_file::TargetPlace;
 use crate::report::{FileError, RunFile, RunFolder, junit, markdown, spread, text};
 use crate::scenario::Plan;
 use crate::secret::Redactor;
+use crate::verdict::Outcome;
 
 /// Folder of run folders, where none is named.
 const RUNS: &str = "squall-runs";
@@ -263,6 +264,9 @@ async fn run_all(
     let scenarios = jobs.iter().filter(|job| job.is_last).count();
     let (mut runs, mut turns, mut exit) = (Vec::new(), Vec::new(), Exit::AsExpected);
     for job in jobs {
+        if turns.is_empty() {
+            foretell(&job.plan);
+        }
         match run_one(context, &job).await {
             Ok(run) => {
                 tell(&run, &job, arguments);
@@ -296,6 +300,16 @@ async fn run_all(
         exit = exit.max(error.exit());
     }
     Ok(exit)
+}
+
+/// Tells which expectations cannot hold by the forecast, before anybody waits for the run.
+fn foretell(plan: &Plan) {
+    for conflict in predict::conflicts(plan) {
+        if conflict.kind == ConflictKind::Contradiction {
+            let told = format!("{}: {conflict}; the run will tell", plan.name);
+            say(&text::noted(text::style_of(Outcome::Undetermined), "note", &told));
+        }
+    }
 }
 
 async fn run_one(context: &Context, job: &Job) -> Result<RunFile, CliError> {

@@ -1,28 +1,47 @@
 //! Before load begins: can the target do what the plan needs, does it let us in, and what time is
 //! it there.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
+use rand::RngExt as _;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::hands::CALL_WITHIN;
 use super::ledger::HubView;
 use super::rest::{Body, CallError, SignedCaller, parse};
 use super::streams::{self, HubLine};
 use super::{Control, EngineError, Target};
-use crate::net::{Clock, Connector};
+use crate::client::Credentials;
+use crate::event::HandshakeFailure;
+use crate::net::{Clock, Stream};
+use crate::pace::{self, Purpose};
 use crate::protocol::control::{
     CAPABILITIES_PATH, CONTROL_VERSION, Capabilities, LEDGER_PATH, StartTimeline, TIMELINE_PATH,
     TRACE_PATH, TimelineStarted,
 };
 use crate::protocol::rest::Operation;
 use crate::protocol::settings::SocketBuffers;
+use crate::protocol::{CloseCode, Subprotocol};
 use crate::scenario::Plan;
+use crate::secret::Secret;
+use crate::ws::Opcode;
+use crate::ws::frame::{client_frame, close_payload};
+use crate::ws::handshake::{UpgradeAnswer, UpgradeRequest, upgrade};
 
-/// Group whose existence is asked for, to see whether a target without control API lets us in.
-const PROBE_GROUP: &str = "squall-probe";
+/// Group whose existence is asked for, to see whether a target without control API lets us in; and
+/// name of the random stream of an upgrade that is tried for the same end.
+const PROBE: &str = "squall-probe";
+
+/// Code of a close in order (RFC 6455, section 7.4.1).
+const CLOSE_NORMAL: CloseCode = 1000;
+
+/// How long a hub may take to close the connection of a probe.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 
 /// Times the hub is asked what time it is.
 const CLOCK_PROBES: usize = 3;
@@ -67,7 +86,7 @@ pub(super) async fn open(
         (Control::Absent, caller) => {
             match caller {
                 Ok(caller) => probe_signed(plan, caller).await?,
-                Err(_) => probe_plain(&target.connector).await?,
+                Err(_) => probe_plain(plan, target).await?,
             }
             let streams = Streams::default();
             Ok(Opened { view: HubView::NotObserved, hub_ahead_ns: 0, streams })
@@ -181,7 +200,7 @@ impl ClockProbe {
 
 /// One cheap call that tells whether the key is accepted. Whether the group exists does not matter.
 async fn probe_signed(plan: &Plan, mut caller: SignedCaller) -> Result<(), EngineError> {
-    let group = PROBE_GROUP.to_owned();
+    let group = PROBE.to_owned();
     let operation = Operation::GroupExists { hub: plan.hub_name.clone(), group };
     match caller.operation(&operation, &[], Body::Empty).await {
         Ok(_) | Err(CallError::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(()),
@@ -189,17 +208,83 @@ async fn probe_signed(plan: &Plan, mut caller: SignedCaller) -> Result<(), Engin
     }
 }
 
-/// Without a key only the connection itself can be tried.
-async fn probe_plain(connector: &Connector) -> Result<(), EngineError> {
-    let connecting = connector.connect(SocketBuffers::default());
-    let endpoint = connector.endpoint();
-    match tokio::time::timeout(CALL_WITHIN, connecting).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(EngineError::Unreachable(format!("{endpoint}: {error}"))),
-        Err(_) => Err(EngineError::Unreachable(format!(
-            "{endpoint}: no connection within {CALL_WITHIN:?}"
-        ))),
+/// Without a key the fixed URL itself is tried: one upgrade, closed again in order. A token that
+/// the hub does not take is so known before load.
+async fn probe_plain(plan: &Plan, target: &Target) -> Result<(), EngineError> {
+    let endpoint = target.connector.endpoint();
+    let told = |what: String| EngineError::Unreachable(format!("{endpoint}: {what}"));
+    let late = |what: &str| told(format!("no {what} within {CALL_WITHIN:?}"));
+    let connecting = target.connector.connect(SocketBuffers::default());
+    let stream = timeout(CALL_WITHIN, connecting)
+        .await
+        .map_err(|_| late("connection"))?
+        .map_err(|error| told(error.to_string()))?;
+    let Credentials::FixedUrl(url) = &target.credentials else { return Ok(()) };
+    let answer = timeout(CALL_WITHIN, try_url(plan, target, url, stream));
+    match answer.await.map_err(|_| late("answer to a websocket upgrade"))? {
+        Ok(UpgradeAnswer::Upgraded { stream, .. }) => {
+            // However it goes, the hub let us in, which was the question.
+            let _ = timeout(FAREWELL_WITHIN, leave(stream)).await;
+            Ok(())
+        }
+        Ok(UpgradeAnswer::Refused { status, body }) => match refusal(status) {
+            Some(remedy) => Err(told(format!(
+                "the client URL was answered {status}{}{remedy}",
+                start_of(&body)
+            ))),
+            // A full or busy hub is for the run to count.
+            None => Ok(()),
+        },
+        // Only some populations may ask for a subprotocol that is not spoken.
+        Err(HandshakeFailure::Subprotocol) => Ok(()),
+        Err(_) => Err(told(
+            "no websocket answer to the client URL; is this a Web PubSub endpoint?".to_owned(),
+        )),
     }
+}
+
+/// Asks for an upgrade by the fixed URL, as the first population would.
+async fn try_url(
+    plan: &Plan,
+    target: &Target,
+    url: &Secret,
+    stream: Stream,
+) -> Result<UpgradeAnswer, HandshakeFailure> {
+    let request = UpgradeRequest {
+        authority: &target.connector.endpoint().authority(),
+        path_and_query: url.expose(),
+        subprotocol: plan.populations.first().map_or(Subprotocol::Simple, |first| first.protocol),
+        key: pace::stream(plan.seed, PROBE, 0, Purpose::Wire).random(),
+    };
+    upgrade(stream, &request).await
+}
+
+/// Closes a websocket in order, and reads until the hub has closed the connection.
+async fn leave(mut stream: Stream) -> std::io::Result<()> {
+    let mut frame = Vec::new();
+    client_frame(Opcode::Close, &close_payload(Some(CLOSE_NORMAL), ""), [0; 4], &mut frame);
+    stream.write_all(&frame).await?;
+    stream.flush().await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(|_| ())
+}
+
+/// What to do about an upgrade that was answered so, where load would be refused as well.
+const fn refusal(status: u16) -> Option<&'static str> {
+    match status {
+        401 => Some(
+            "; its token has expired, was signed with another key, or is for another hub: get a \
+             fresh client URL",
+        ),
+        403 => Some("; its token does not allow this: get a client URL for this hub"),
+        404 => Some("; there is no such hub at this address: check the URL's host and path"),
+        _ => None,
+    }
+}
+
+/// `: ` and a refusal's body, or nothing.
+fn start_of(body: &str) -> String {
+    let body = body.trim();
+    if body.is_empty() { String::new() } else { format!(": {body}") }
 }
 
 /// A call before load that failed, with what to do where that is known.
@@ -218,8 +303,6 @@ fn unreachable(error: &CallError) -> EngineError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -1,12 +1,17 @@
 //! One line of advice for a check that is not as it should be.
 
+use super::RunFile;
 use crate::verdict::{Check, CheckKind, Outcome};
 
 /// What to look at, or `None` where the check says it all.
 #[must_use]
-pub fn hint(check: &Check) -> Option<&'static str> {
+pub fn hint(run: &RunFile, check: &Check) -> Option<&'static str> {
     match (check.outcome, check.kind) {
         (Outcome::Pass, _) => None,
+        (Outcome::Undetermined, _) if run.hub_observed() || run.run.target.control => Some(
+            "too little was seen to tell: let it run longer, or with more clients (-n); \
+             events.ndjson has a line for every end",
+        ),
         (Outcome::Undetermined, _) => {
             Some("the target does not show its side: export its logs, or run against `squall hub`")
         }
@@ -18,7 +23,7 @@ pub fn hint(check: &Check) -> Option<&'static str> {
         (Outcome::Fail, CheckKind::Threshold) => {
             Some("the latency table has both views; response counts from the planned instant")
         }
-        (Outcome::Fail, CheckKind::Expectation) => expectation(&check.path),
+        (Outcome::Fail, CheckKind::Expectation) => expectation(run, &check.path),
     }
 }
 
@@ -35,17 +40,70 @@ fn invariant(path: &str) -> Option<&'static str> {
     })
 }
 
-fn expectation(path: &str) -> Option<&'static str> {
-    let claim = path.split('.').nth(2)?;
+fn expectation(run: &RunFile, path: &str) -> Option<&'static str> {
+    const CAUSE: &str = "`squall check` computes which cause comes first, and when";
+    let mut parts = path.split('.').skip(1);
+    let (population, claim) = (parts.next()?, parts.next()?);
     Some(match claim {
-        "closes" => "`squall check` computes which cause comes first, and when",
-        "close_within" => "close_windows in run.json has the least and the greatest time seen",
+        "closes" => CAUSE,
+        "close_within" if run.close_windows.iter().any(|it| it.population == population) => {
+            "close_windows in run.json has the least and the greatest time seen"
+        }
+        "queue_at_close" if run.backlog_at_close.iter().any(|it| it.population == population) => {
+            "backlog_at_close in run.json has the hub's and the kernels' bytes"
+        }
+        // No such drop came, so run.json has nothing of it.
+        "close_within" | "queue_at_close" => CAUSE,
         "opens" | "recovered" | "amplification" => {
             "events.ndjson has one line per attempt: when it was planned, begun, open, ended"
         }
         "delivery" => "the delivery line has the counts; populations in run.json have each",
-        "queue_at_close" => "backlog_at_close in run.json has the hub's and the kernels' bytes",
         "steady" => "latency in run.json is split into before and after the first trouble",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::report::samples;
+
+    fn hint_of(run: &RunFile, path: &str, outcome: Outcome) -> &'static str {
+        let check = Check {
+            kind: CheckKind::Expectation,
+            path: path.to_owned(),
+            outcome,
+            expected: String::new(),
+            actual: String::new(),
+        };
+        hint(run, &check).unwrap()
+    }
+
+    #[test]
+    fn a_drop_that_never_came_is_not_looked_for_in_the_results() {
+        let run = samples::failed();
+        let window = run.close_windows[0].population.clone();
+        let backlog = run.backlog_at_close[0].population.clone();
+        for (claim, population, list) in [
+            ("close_within", window, "close_windows"),
+            ("queue_at_close", backlog, "backlog_at_close"),
+        ] {
+            let some = hint_of(&run, &format!("expect.{population}.{claim}"), Outcome::Fail);
+            assert!(some.contains(list), "{some}");
+            let none = hint_of(&run, &format!("expect.nobody.{claim}"), Outcome::Fail);
+            assert!(none.contains("squall check"), "{none}");
+        }
+    }
+
+    #[test]
+    fn only_a_target_that_hides_its_side_is_told_to_do_so() {
+        let mut run = samples::passed();
+        let path = "expect.muted.steady";
+        assert!(!hint_of(&run, path, Outcome::Undetermined).contains("the target"));
+        run.run.target.control = false;
+        run.generator.rows_observed = 0;
+        assert!(hint_of(&run, path, Outcome::Undetermined).contains("does not show its side"));
+    }
 }

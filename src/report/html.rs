@@ -176,7 +176,7 @@ fn checks(run: &RunFile) -> Markup {
     html! {
         @if !failed.is_empty() {
             h2 { "Failed checks" }
-            @for check in failed { (failed_check(check)) }
+            @for check in failed { (failed_check(run, check)) }
         }
         @for (outcome, title) in [
             (Outcome::Invalid, "Invalid checks"),
@@ -185,7 +185,7 @@ fn checks(run: &RunFile) -> Markup {
             @let list = of(outcome);
             @if let Some(first) = list.first() {
                 h2 class="warn" { (title) }
-                @if let Some(hint) = hints::hint(first) { p class="dim" { (hint) } }
+                @if let Some(hint) = hints::hint(run, first) { p class="dim" { (hint) } }
                 (check_table(title, &list))
             }
         }
@@ -198,14 +198,14 @@ fn checks(run: &RunFile) -> Markup {
     }
 }
 
-fn failed_check(check: &Check) -> Markup {
+fn failed_check(run: &RunFile, check: &Check) -> Markup {
     html! {
         section class="check" {
             p { span class="fail" { (words::outcome(check.outcome)) } " " code { (check.path) } }
             dl {
                 dt { "expected" } dd { (check.expected) }
                 dt { "actual" } dd { (check.actual) }
-                @if let Some(hint) = hints::hint(check) { dt { "hint" } dd { (hint) } }
+                @if let Some(hint) = hints::hint(run, check) { dt { "hint" } dd { (hint) } }
             }
         }
     }

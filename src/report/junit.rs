@@ -51,7 +51,7 @@ fn case(run: &RunFile, check: &Check) -> TestCase {
     if check.outcome != Outcome::Pass {
         status.set_message(format!("expected {}; actual {}", check.expected, check.actual));
         status.set_type(words::outcome(check.outcome));
-        if let Some(hint) = hints::hint(check) {
+        if let Some(hint) = hints::hint(run, check) {
             status.set_description(hint);
         }
     }

@@ -89,9 +89,11 @@ pub fn fact_words(run: &RunFile) -> Vec<String> {
     };
     let clients: u64 = run.populations.iter().map(|population| population.clients).sum();
     let units = words::counted(u64::from(run.run.hub.units), "unit");
+    // Only a hub with a control API takes the scenario's settings.
+    let assumed = if run.run.target.control { "" } else { "assumed " };
     vec![
         words::counted(clients, "client"),
-        format!("{place} ({}, {units})", run.run.hub.tier),
+        format!("{place} ({assumed}{}, {units})", run.run.hub.tier),
         format!("{}, {}", words::micros(run.elapsed_ns / 1_000), words::how(run.how)),
     ]
 }
@@ -125,7 +127,7 @@ fn checks(run: &RunFile, out: &mut String) {
     let _ = writeln!(out, "{INDENT}{}", paint(DIM, &passed_words(run)));
     let of = |outcome| run.checks.iter().filter(move |check| check.outcome == outcome);
     for check in of(Outcome::Fail) {
-        failed(check, out);
+        failed(run, check, out);
     }
     // What could not be judged is a line each, with the advice once.
     for outcome in [Outcome::Invalid, Outcome::Undetermined] {
@@ -136,20 +138,20 @@ fn checks(run: &RunFile, out: &mut String) {
             let told = format!("{}: {}", check.path, check.actual);
             out.push_str(&noted(style_of(outcome), words::outcome(outcome), &told));
         }
-        if let Some(hint) = of(outcome).next().and_then(hints::hint) {
+        if let Some(hint) = of(outcome).next().and_then(|check| hints::hint(run, check)) {
             out.push_str(&noted(DIM, "hint", hint));
         }
     }
 }
 
 /// A failed check, told whole.
-fn failed(check: &Check, out: &mut String) {
+fn failed(run: &RunFile, check: &Check, out: &mut String) {
     let word = paint(style_of(check.outcome), words::outcome(check.outcome));
     let _ = writeln!(out, "\n{INDENT}{word}  {}", check.path);
     for (name, text) in [("expected", check.expected.as_str()), ("actual", check.actual.as_str())] {
         labelled(name, text, out);
     }
-    if let Some(hint) = hints::hint(check) {
+    if let Some(hint) = hints::hint(run, check) {
         labelled("hint", hint, out);
     }
 }
@@ -372,19 +374,23 @@ fn delivery(run: &RunFile, out: &mut String) {
     }
 }
 
-/// Messages that did not get as far as the hub, or that it did not take; a sentence each.
+/// Messages that did not get as far as the hub, and requests that it refused; a sentence each.
 #[must_use]
 pub fn unsent_words(run: &RunFile) -> Vec<String> {
     let mut sentences = Vec::new();
     for population in &run.populations {
-        for (count, what) in [
-            (population.not_sent, "planned and not sent: not connected, or the outbox was full"),
-            (population.acks_failed, "refused by the hub's acknowledgement"),
-        ] {
-            if count > 0 {
-                let messages = words::counted(count, "message");
-                sentences.push(format!("{messages} of {} {what}", population.name));
-            }
+        let name = &population.name;
+        if population.not_sent > 0 {
+            let messages = words::counted(population.not_sent, "message");
+            sentences.push(format!(
+                "{messages} of {name} planned and not sent: not connected, or the outbox was full"
+            ));
+        }
+        if population.acks_failed > 0 {
+            let requests = words::counted(population.acks_failed, "request");
+            sentences.push(format!(
+                "{requests} of {name} (joins or publishes) refused by the hub's acknowledgements"
+            ));
         }
     }
     if run.generator.rest_failed > 0 {
@@ -396,7 +402,7 @@ pub fn unsent_words(run: &RunFile) -> Vec<String> {
 
 fn unsent(run: &RunFile, out: &mut String) {
     for text in unsent_words(run) {
-        out.push_str(&noted(YELLOW, "Publishing", &text));
+        out.push_str(&noted(YELLOW, "Not done", &text));
     }
 }
 
