@@ -11,13 +11,17 @@ use super::super::plan::{
     ReconnectAfter, ReconnectPolicy, Scaling, TokenPolicy, UserPolicy,
 };
 use super::super::problem::{Place, Problem, one_of};
-use super::super::units::{Count, First, Rate, Size};
+use super::super::units::{Count, First, Lasting, Rate, Size};
 use super::behaviour;
 use super::roster::Member;
 use super::{At, Context};
 use crate::protocol::Subprotocol;
 
 const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
+
+/// What reading goes on with when an arrival is bad.
+const EVERYBODY_AT_ONCE: Arrival =
+    Arrival::Open { start: Duration::ZERO, schedule: ArrivalSchedule::Burst };
 
 /// Longest group name, in characters: the service's limit.
 const GROUP_NAME_MAX: usize = 1_024;
@@ -57,6 +61,7 @@ pub(super) fn all(context: &Context<'_>, file: &ScenarioFile) -> Vec<Option<Popu
 
 fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Member) -> Population {
     let protocol = file.protocol.as_ref().map_or(Subprotocol::Json, |at| at.or(Subprotocol::Json));
+    let arrived = arrival(context, &file.arrival, member);
     let population = Population {
         name: member.name.clone(),
         count: member.count,
@@ -64,7 +69,7 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
             Some(ScalingFile::Fixed) => Scaling::Fixed,
             Some(ScalingFile::Proportional) | None => Scaling::Proportional,
         },
-        arrival: arrival(context, &file.arrival, member),
+        arrival: arrived.clone().unwrap_or(EVERYBODY_AT_ONCE),
         protocol,
         groups: file.groups().iter().filter_map(|group| context.group(group)).collect(),
         user: user(context, file.user.as_ref()),
@@ -78,7 +83,10 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
         token: token(context, file.token.as_ref()),
     };
     check_groups(context, file);
-    check_all_arrive(context, &file.arrival, &population, place);
+    // An arrival that could not be read says nothing about who arrives in time.
+    if arrived.is_some() {
+        check_all_arrive(context, &file.arrival, &population, place);
+    }
     behaviour::check_after_vanishing(context, file.behaviour.as_ref(), &population);
     population
 }
@@ -123,9 +131,10 @@ pub(super) fn exactly_one<'k>(
     Some(first.0)
 }
 
-fn arrival(context: &Context<'_>, at: &At<ArrivalFile>, member: &Member) -> Arrival {
-    let burst = Arrival::Open { start: Duration::ZERO, schedule: ArrivalSchedule::Burst };
-    let Some(file) = at.get() else { return burst };
+/// When a population's clients come; `None` where that could not be read, which is then among the
+/// problems.
+fn arrival(context: &Context<'_>, at: &At<ArrivalFile>, member: &Member) -> Option<Arrival> {
+    let file = at.get()?;
     let start = context.start(file.start.as_ref());
     let forms = [
         ("rate", file.rate.as_ref().map(|at| at.place)),
@@ -135,45 +144,50 @@ fn arrival(context: &Context<'_>, at: &At<ArrivalFile>, member: &Member) -> Arri
         ("poisson", file.poisson.as_ref().map(|at| at.place)),
         ("closed", file.closed.as_ref().map(|at| at.place)),
     ];
-    if exactly_one(context, at.place, &at.path, &forms).is_none() {
-        return burst;
-    }
+    exactly_one(context, at.place, &at.path, &forms)?;
     if let Some(closed) = &file.closed {
-        return Arrival::Closed { start, slots: slots(context, closed, member) };
+        return Some(Arrival::Closed { start, slots: slots(context, closed, member) });
     }
+    Some(Arrival::Open { start, schedule: schedule(context, file, member)? })
+}
+
+fn schedule(context: &Context<'_>, file: &ArrivalFile, member: &Member) -> Option<ArrivalSchedule> {
     // `-n` changes how many come, not how long that takes.
     let factor = member.factor();
     let rate = |at: &At<Rate>| {
         let &Rate(rate) = at.get()?;
         Some(context.positive_rate(rate, at.place, &at.path)? * factor)
     };
-    let any_rate = |at: &At<Rate>| at.or(Rate(0.0)).0 * factor;
-    let schedule = if let Some(at) = &file.rate {
-        rate(at).map(|rate| ArrivalSchedule::Constant { rate })
-    } else if let Some(at) = &file.poisson {
-        rate(at).map(|rate| ArrivalSchedule::Poisson { rate })
-    } else if let Some(ramp) = file.ramp.as_ref().and_then(At::get) {
-        let lasting = context.positive(&ramp.over).unwrap_or(Duration::from_secs(1));
-        let (from, to) = (any_rate(&ramp.from), any_rate(&ramp.to));
-        Some(ArrivalSchedule::Stages(vec![RampStage { from, to, lasting }]))
-    } else if let Some(at) = &file.stages {
-        let stages = at.get().map_or(&[][..], Vec::as_slice);
-        if at.get().is_some_and(Vec::is_empty) {
-            context.push(
-                Problem::new(at.place, format!("`{}` is empty", at.path))
-                    .label("expected at least one stage: { from = …, to = …, for = … }"),
-            );
-        }
-        let stage = |stage: &super::super::file::StageFile| RampStage {
-            from: any_rate(&stage.from),
-            to: any_rate(&stage.to),
-            lasting: context.positive(&stage.r#for).unwrap_or(Duration::from_secs(1)),
-        };
-        Some(ArrivalSchedule::Stages(stages.iter().filter_map(At::get).map(stage).collect()))
-    } else {
-        None
+    let stage = |from: &At<Rate>, to: &At<Rate>, lasting: &At<Lasting>| {
+        let lasting = context.positive(lasting);
+        let (&Rate(from), &Rate(to)) = (from.get()?, to.get()?);
+        Some(RampStage { from: from * factor, to: to * factor, lasting: lasting? })
     };
-    Arrival::Open { start, schedule: schedule.unwrap_or(ArrivalSchedule::Burst) }
+    if let Some(at) = &file.rate {
+        return rate(at).map(|rate| ArrivalSchedule::Constant { rate });
+    }
+    if let Some(at) = &file.poisson {
+        return rate(at).map(|rate| ArrivalSchedule::Poisson { rate });
+    }
+    if let Some(at) = &file.ramp {
+        let ramp = at.get()?;
+        return Some(ArrivalSchedule::Stages(vec![stage(&ramp.from, &ramp.to, &ramp.over)?]));
+    }
+    let Some(at) = &file.stages else { return Some(ArrivalSchedule::Burst) };
+    let stages = at.get()?;
+    if stages.is_empty() {
+        context.push(
+            Problem::new(at.place, format!("`{}` is empty", at.path))
+                .label("expected at least one stage: { from = …, to = …, for = … }"),
+        );
+        return None;
+    }
+    // Every stage is looked at, so that the mistakes of all are told at once.
+    let stages: Vec<_> = stages
+        .iter()
+        .map(|at| at.get().and_then(|file| stage(&file.from, &file.to, &file.r#for)))
+        .collect();
+    Some(ArrivalSchedule::Stages(stages.into_iter().collect::<Option<_>>()?))
 }
 
 fn slots(
