@@ -23,8 +23,20 @@ type Suggestion =
 #[test]
 fn what_the_shipped_comments_suggest_loads() {
     let suggested: [Suggestion; 10] = [
-        ("ping-timeout", &[("hub.keep_alive.life", "any-frame")], &[]),
-        ("ping-timeout", &[("hub.keep_alive.timeout", "10s")], &[]),
+        (
+            "ping-timeout",
+            &[("hub.keep_alive.life", "any-frame"), ("traffic.chatter.from", "muted")],
+            &[],
+        ),
+        (
+            "ping-timeout",
+            &[
+                ("hub.keep_alive.timeout", "5s"),
+                ("expect.muted.close_within.from", "5s"),
+                ("expect.muted.close_within.to", "6250ms"),
+            ],
+            &[],
+        ),
         ("slow-client", &[("traffic.feed.rate", "1/s")], &[]),
         ("slow-client", &[("hub.queue.bytes", "128KiB")], &[]),
         ("service-reload", &[("populations.fleet.reconnect.first", "0s")], &[]),
@@ -41,7 +53,10 @@ fn what_the_shipped_comments_suggest_loads() {
         ),
         (
             "connection-count-limit",
-            &[("expect.crowd.closes.ConnectionCountLimitReached", "17")],
+            &[
+                ("expect.crowd.closes.ConnectionCountLimitReached", "17"),
+                ("thresholds.\"attempts{population:crowd}\"", "[\"count==40\"]"),
+            ],
             &[("crowd", 30)],
         ),
     ];
