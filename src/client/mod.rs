@@ -52,9 +52,6 @@ use session::Session;
 /// Largest number of connects and handshakes under way at once, over all shards.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 64;
 
-/// Bytes a client may hold for sending before a publish is refused and counted.
-pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
-
 /// How long the steps of an attempt may take.
 #[derive(Clone, Copy, Debug)]
 struct Limits {

@@ -6,16 +6,13 @@ use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 
-use super::OUTBOX_BYTES_MAX;
 use crate::net::Stream;
+use crate::scenario::plan::{CLIENT_FRAME_HEADER_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::ws::Opcode;
 use crate::ws::frame::client_frame;
 
 /// An empty buffer larger than this is given back, so that an idle client holds next to nothing.
 const KEEP_BYTES: usize = 256;
-
-/// Most bytes a frame header takes on the client's side: 10 and the mask.
-const HEADER_BYTES_MAX: usize = 14;
 
 /// The socket takes nothing any more; how the connection ended is for the reader to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +78,7 @@ impl Outbox {
     #[must_use]
     pub fn takes(&self, payload_bytes: usize) -> bool {
         self.health == Health::Whole
-            && self.pending() + payload_bytes + HEADER_BYTES_MAX <= OUTBOX_BYTES_MAX
+            && self.pending() + payload_bytes + CLIENT_FRAME_HEADER_BYTES_MAX <= OUTBOX_BYTES_MAX
     }
 
     /// Appends a frame; who may send much asks [`Self::takes`] first. A socket that is broken takes
@@ -199,8 +196,9 @@ mod tests {
     #[test]
     fn a_full_outbox_takes_no_message_but_a_close_frame() {
         let mut outbox = Outbox::new(1);
-        outbox.push(Opcode::Text, &vec![b'x'; OUTBOX_BYTES_MAX - 2 * HEADER_BYTES_MAX]);
-        assert!(!outbox.takes(HEADER_BYTES_MAX));
+        outbox
+            .push(Opcode::Text, &vec![b'x'; OUTBOX_BYTES_MAX - 2 * CLIENT_FRAME_HEADER_BYTES_MAX]);
+        assert!(!outbox.takes(CLIENT_FRAME_HEADER_BYTES_MAX));
         let before = outbox.end();
         outbox.push(Opcode::Close, &[]);
         assert!(outbox.end() > before);

@@ -348,6 +348,13 @@ pub enum ReconnectAfter {
     Any,
 }
 
+/// Bytes a client may hold for sending before a publish is refused and counted. It stands here
+/// because a plan with a message that never fits is refused before anything runs.
+pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most bytes a client's frame has before its payload: 10 of header and 4 of mask (RFC 6455, 5.2).
+pub const CLIENT_FRAME_HEADER_BYTES_MAX: usize = 14;
+
 /// Load on the hub.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Traffic {

@@ -1,13 +1,19 @@
 //! `[traffic.NAME]`: who sends what to whom, and when.
 
 use super::super::file::{ScenarioFile, TrafficFile};
-use super::super::plan::{Population, Senders, Traffic};
+use super::super::plan::{
+    CLIENT_FRAME_HEADER_BYTES_MAX, OUTBOX_BYTES_MAX, Population, Senders, Traffic,
+};
 use super::super::problem::{Problem, suggestion};
 use super::super::units::{Count, Rate, Size};
 use super::roster::REST;
 use super::{At, Context};
 use crate::protocol::stamp::STAMP_BYTES;
+use crate::protocol::subprotocol::{ClientFrame, Payload};
 use crate::protocol::{HubSettings, Subprotocol};
+
+/// Largest body of a REST call that the hub reads, in bytes.
+const REST_BODY_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Every traffic that could be read, and how many streams they have.
 pub(super) fn all(
@@ -39,7 +45,7 @@ fn one(
     let from = senders(context, &file.from, populations);
     let to = file.to.get().and_then(|to| context.group(&to.group));
     let rate = rate(context, &file.rate);
-    let size = size(context, &file.size, hub);
+    let size = size(context, file, from.as_ref(), hub);
     let start = context.start(file.start.as_ref());
     let until = context.until(start, file.until.as_ref());
     let acknowledged = file.acknowledged.as_ref().is_none_or(|at| at.or(true));
@@ -154,7 +160,13 @@ fn rate(context: &Context<'_>, at: &At<Rate>) -> Option<f64> {
     Some(rate)
 }
 
-fn size(context: &Context<'_>, at: &At<Size>, hub: &HubSettings) -> Option<u32> {
+fn size(
+    context: &Context<'_>,
+    file: &TrafficFile,
+    from: Option<&Senders>,
+    hub: &HubSettings,
+) -> Option<u32> {
+    let at = &file.size;
     let &Size(bytes) = at.get()?;
     if bytes < STAMP_BYTES as u64 {
         context.push(
@@ -164,15 +176,52 @@ fn size(context: &Context<'_>, at: &At<Size>, hub: &HubSettings) -> Option<u32> 
         );
         return None;
     }
-    if bytes > hub.limits.message_bytes {
+    // Without a sender that could be read it is not known what goes around the data.
+    let envelope = match from? {
+        Senders::Rest => 0,
+        Senders::Clients { .. } => envelope_bytes(file),
+    };
+    let (most, whose) = most_bytes(from?, hub);
+    let fits = most.saturating_sub(envelope);
+    if bytes > fits {
+        let wrapped = match envelope {
+            0 => String::new(),
+            envelope => format!(", of which the frame around the data takes {envelope}"),
+        };
         context.push(
-            Problem::new(at.place, format!("`{}` is more than the hub takes", at.path))
-                .label(format!("expected at most {} bytes", hub.limits.message_bytes))
-                .help("the hub would close every sender; its limit is hub.limits.message"),
+            Problem::new(at.place, format!("`{}` is more than can be sent", at.path))
+                .label(format!("expected at most {fits}B"))
+                .help(format!("{whose} is {most} bytes{wrapped}")),
         );
         return None;
     }
     u32::try_from(bytes).ok()
+}
+
+/// Bytes of the longest `sendToGroup` frame of a traffic without its data.
+fn envelope_bytes(file: &TrafficFile) -> u64 {
+    let acknowledged = file.acknowledged.as_ref().is_none_or(|at| at.or(true));
+    let frame = ClientFrame::SendToGroup {
+        group: file.to.get().and_then(|to| to.group.get().cloned()).unwrap_or_default(),
+        // A traffic has at most this many messages, so no number of one is longer.
+        ack_id: acknowledged.then_some(u64::from(u32::MAX)),
+        no_echo: file.no_echo.as_ref().is_some_and(|at| at.or(false)),
+        payload: Payload::Text(String::new()),
+    };
+    frame.print().len() as u64
+}
+
+/// The least of the limits that a message meets on its way, and what it is called.
+fn most_bytes(from: &Senders, hub: &HubSettings) -> (u64, &'static str) {
+    let own = match from {
+        Senders::Rest => (REST_BODY_BYTES_MAX, "the largest body of a REST call"),
+        Senders::Clients { .. } => {
+            let room = OUTBOX_BYTES_MAX - CLIENT_FRAME_HEADER_BYTES_MAX;
+            (room as u64, "what a client holds for sending")
+        }
+    };
+    let hubs = (hub.limits.message_bytes, "the hub's limit, hub.limits.message,");
+    if hubs.0 <= own.0 { hubs } else { own }
 }
 
 fn in_flight(context: &Context<'_>, file: &TrafficFile, acknowledged: bool) -> Option<u32> {

@@ -10,6 +10,7 @@ use crate::protocol::Subprotocol;
 use crate::protocol::settings::{LifeSign, OverLimit, Tier, WireForm};
 
 use super::*;
+use crate::protocol::subprotocol::{ClientFrame, Payload};
 
 #[test]
 fn what_a_file_leaves_out_has_its_default() {
@@ -167,6 +168,37 @@ token = { once = { lifetime = "4s" } }"#);
     assert_eq!((p.groups, p.user), (vec![0, 1], UserPolicy::Shared("alice".into())));
     assert_eq!((p.receive_buffer, p.lifetime), (Some(4_096), Some(seconds(90))));
     assert_eq!(p.token, TokenPolicy::Once { lifetime: seconds(4) });
+}
+
+/// A traffic whose data has so many bytes, as errors tell it; `None` when it loads.
+fn refused(from: &str, limit: &str, size: usize) -> Option<String> {
+    let traffic = format!(
+        "[traffic.large]\nfrom = \"{from}\"\nto = {{ group = \"room\" }}\nrate = \"1/s\"\n\
+         size = \"{size}B\"\n[hub]\nprofile = \"ci\""
+    );
+    try_plan(&small(&traffic), &set("hub.limits.message", limit)).err().map(|told| told.rendered)
+}
+
+#[test]
+fn a_message_must_fit_with_its_frame_into_every_limit_on_its_way() {
+    let frame = ClientFrame::SendToGroup {
+        group: "room".into(),
+        ack_id: Some(u64::from(u32::MAX)),
+        no_echo: false,
+        payload: Payload::Text(String::new()),
+    };
+    let envelope = frame.print().len();
+    let clients = plan::OUTBOX_BYTES_MAX - plan::CLIENT_FRAME_HEADER_BYTES_MAX - envelope;
+    for (from, limit, most) in [
+        ("healthy[0]", "64KiB", (64 << 10) - envelope),
+        ("healthy[0]", "4MiB", clients),
+        ("rest", "64KiB", 64 << 10),
+        ("rest", "4MiB", 1 << 20),
+    ] {
+        assert_eq!(refused(from, limit, most), None, "{from} {limit}");
+        let told = refused(from, limit, most + 1).unwrap_or_default();
+        assert!(told.contains(&format!("expected at most {most}B")), "{from} {limit}: {told}");
+    }
 }
 
 #[test]
