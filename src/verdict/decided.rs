@@ -12,7 +12,9 @@ use crate::scenario::plan::{Claim, Metric, Operator, PopulationIndex, Quantity, 
 /// engine's own knowledge.)
 ///
 /// Closes in order are never waited for: they come when the clients leave. A claim that is broken
-/// for good (a drop that must not occur has occurred) waits for nothing either. Opens and
+/// for good (a drop that must not occur has occurred) waits only until as many drops as it demands
+/// have come, whatever their reasons: so the report tells what happened, not what was cut off. Opens
+/// and
 /// recoveries count from [`crate::measure::LiveCounts`] too. On a target whose side is not observed
 /// demanded drops are never seen, so such a run takes its whole time.
 #[must_use]
@@ -39,11 +41,15 @@ fn is_claim_decided(
     let rows = |category| population.categories.get(&category).copied().unwrap_or(0);
     match claim {
         Claim::Closes(wanted) => {
-            is_broken(population, wanted)
-                || wanted
-                    .iter()
-                    .filter(|(category, _)| category.is_drop())
-                    .all(|(category, quantity)| rows(*category) >= quantity.at_least)
+            let drops = || wanted.iter().filter(|(category, _)| category.is_drop());
+            let demanded = drops().fold(0_u64, |sum, (_, of)| sum.saturating_add(of.at_least));
+            let dropped = population
+                .categories
+                .iter()
+                .filter(|(category, _)| category.is_drop())
+                .fold(0_u64, |sum, (_, &count)| sum.saturating_add(count));
+            (is_broken(population, wanted) && dropped >= demanded)
+                || drops().all(|(category, quantity)| rows(*category) >= quantity.at_least)
         }
         // Where `closes` says how many, it also says how long to wait.
         Claim::CloseWithin { category, .. } | Claim::QueueAtCloseJustOverLimit { category, .. } => {

@@ -6,7 +6,7 @@ use crate::predict;
 use crate::protocol::settings::LifeSign;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Behaviour, Claim, Population, PopulationIndex, Senders, TimedBehaviour, Vanish,
+    Behaviour, Claim, Metric, Population, PopulationIndex, Senders, TimedBehaviour, Vanish,
 };
 
 /// Beyond the exact bounds: for clients that open late and for what is under way.
@@ -20,8 +20,14 @@ const MARGIN: Duration = Duration::from_millis(250);
 /// A client that falls silent is dropped within a timeout and an interval; slow reading, pongs lost
 /// by chance, and silence beside which the hub takes something else for life may lead to a drop at
 /// any time while their window is open.
+///
+/// Where nothing is waited for at all (no drop, recovery or fault, no traffic with an end), looking
+/// on for the whole duration is what the scenario asks.
 #[must_use]
 pub fn earliest_end(plan: &Plan) -> Duration {
+    if !has_an_end_of_its_own(plan) {
+        return plan.duration;
+    }
     (0..)
         .zip(&plan.populations)
         .filter(|(index, population)| {
@@ -31,6 +37,28 @@ pub fn earliest_end(plan: &Plan) -> Duration {
         .max()
         .unwrap_or_default()
         .min(plan.duration)
+}
+
+/// Whether something that happens decides the scenario.
+fn has_an_end_of_its_own(plan: &Plan) -> bool {
+    let demands = plan.expectations.iter().any(|expectation| match &expectation.claim {
+        Claim::Closes(wanted) => {
+            wanted.iter().any(|(category, quantity)| category.is_drop() && quantity.at_least > 0)
+        }
+        Claim::Recovered(quantity) => quantity.at_least > 0,
+        Claim::CloseWithin { .. }
+        | Claim::QueueAtCloseJustOverLimit { .. }
+        | Claim::Opens(_)
+        | Claim::Amplification { .. }
+        | Claim::DeliveryComplete
+        | Claim::Steady { .. } => false,
+    });
+    let misbehaves = plan.populations.iter().any(|population| !population.is_well_behaved());
+    let ends = plan.traffic.iter().any(|traffic| traffic.until.is_some());
+    let counts = plan.thresholds.iter().any(
+        |threshold| matches!(threshold.metric, Metric::Closes(category) if category.is_drop()),
+    );
+    demands || counts || misbehaves || ends || !plan.faults.is_empty()
 }
 
 /// Whether as many drops are demanded as there are clients.

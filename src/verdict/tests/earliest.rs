@@ -7,7 +7,18 @@ use crate::scenario::plan::{Arrival, Population, Vanish};
 fn ends(population: Population) -> Duration {
     let mut plan = plan(vec![population]);
     expecting(&mut plan, 0, closes(&[(Normal, 5)]));
+    plan.faults.push(at(ms(1), Fault::CloseAll { reason: None }));
     earliest_end(&plan)
+}
+
+#[test]
+fn where_nothing_can_decide_the_whole_duration_is_watched() {
+    let mut plan = plan(vec![population("steady", 5)]);
+    expecting(&mut plan, 0, closes(&[(Normal, 5)]));
+    expecting(&mut plan, 0, Claim::DeliveryComplete);
+    assert_eq!(earliest_end(&plan), plan.duration);
+    plan.faults.push(at(ms(1), Fault::CloseAll { reason: None }));
+    assert_eq!(earliest_end(&plan), ms(0), "the fault is what happens");
 }
 
 #[test]
