@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::CertificateError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use socket2::SockRef;
@@ -175,19 +176,51 @@ impl Tls {
 
 fn handshake_error(error: &io::Error) -> ConnectError {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let remedy = match tls {
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            "; if the server's certificate is your own, name its authority with --ca-file"
+    let detail = match tls {
+        Some(rustls::Error::InvalidCertificate(why)) => certificate_words(why),
+        Some(rustls::Error::InvalidMessage(_)) => {
+            format!("{error}; does the server speak TLS on this port?")
         }
-        Some(rustls::Error::InvalidMessage(_)) => "; does the server speak TLS on this port?",
-        _ => "",
+        _ => error.to_string(),
     };
     let failure = match error.kind() {
         io::ErrorKind::ConnectionReset => ConnectFailure::Reset,
         io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
         _ => ConnectFailure::Tls,
     };
-    ConnectError { failure, detail: format!("TLS failed: {error}{remedy}") }
+    ConnectError { failure, detail: format!("TLS failed: {detail}") }
+}
+
+/// What is wrong with a server's certificate, and what to do.
+fn certificate_words(why: &CertificateError) -> String {
+    let told = match why {
+        CertificateError::UnknownIssuer => {
+            "nobody that this machine trusts has issued the server's certificate; if it is your \
+             own, name its authority's certificate with --ca-file"
+        }
+        CertificateError::BadSignature => {
+            "the server's certificate was not signed with the key of the authority it names; name \
+             the authority that issued it with --ca-file"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the server's certificate is for another host name; use the name it was issued for in \
+             the target, or issue one for this name"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the server's certificate has expired; renew it, and check this machine's clock"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet; check the clocks of both machines"
+        }
+        // The verifier has no variant of its own for this; its text is all there is to go by.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the server shows an authority's certificate (CA:TRUE) as its own; issue it a server \
+             certificate without CA:TRUE, signed by that authority, and name the authority with \
+             --ca-file"
+        }
+        other => return format!("the server's certificate is not acceptable: {other}"),
+    };
+    told.to_owned()
 }
 
 /// The system's trusted roots, and those of a PEM file.
@@ -257,18 +290,23 @@ mod tests {
 
     impl TlsServer {
         async fn start() -> Self {
-            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-            let key =
-                PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+            let names = vec!["127.0.0.1".to_owned()];
+            Self::with(rcgen::CertificateParams::new(names).unwrap()).await
+        }
+
+        async fn with(params: rcgen::CertificateParams) -> Self {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let made = params.self_signed(&key).unwrap();
+            let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let config = rustls::ServerConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
                 .unwrap()
                 .with_no_client_auth()
-                .with_single_cert(vec![made.cert.der().clone()], key)
+                .with_single_cert(vec![made.der().clone()], key)
                 .unwrap();
             let mut ca_file = tempfile::NamedTempFile::new().unwrap();
-            ca_file.write_all(made.cert.pem().as_bytes()).unwrap();
+            ca_file.write_all(made.pem().as_bytes()).unwrap();
             let (listener, endpoint) = listener(Scheme::Https).await;
             Self { listener, acceptor: Arc::new(config).into(), endpoint, ca_file }
         }
@@ -443,6 +481,35 @@ mod tests {
         let error = error.unwrap_err();
         assert_eq!(error.failure, ConnectFailure::Tls);
         assert!(error.to_string().contains("--ca-file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_bad_certificate_is_told_in_words_with_what_to_do() {
+        let names = || vec!["127.0.0.1".to_owned()];
+        let mut authority = rcgen::CertificateParams::new(names()).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let mut old = rcgen::CertificateParams::new(names()).unwrap();
+        old.not_after = rcgen::date_time_ymd(2001, 2, 3);
+        let mut young = rcgen::CertificateParams::new(names()).unwrap();
+        young.not_before = rcgen::date_time_ymd(3000, 2, 3);
+        let other = rcgen::CertificateParams::new(vec!["other.example".to_owned()]).unwrap();
+        for (params, wanted) in [
+            (authority, "without CA:TRUE"),
+            (old, "has expired"),
+            (young, "not valid yet"),
+            (other, "another host name"),
+        ] {
+            let server = TlsServer::with(params).await;
+            let connector = server.connector().await;
+            let (error, _) = bounded(async {
+                tokio::join!(connector.connect(SocketBuffers::default()), server.accept())
+            })
+            .await;
+            let error = error.unwrap_err();
+            assert_eq!(error.failure, ConnectFailure::Tls);
+            let told = error.to_string();
+            assert!(told.contains(wanted) && !told.contains("OtherError"), "{told}");
+        }
     }
 
     #[tokio::test]
