@@ -64,10 +64,12 @@ pub fn check_rest(hub: &Hub, request: &Parts) -> Option<Result<(), TokenError>> 
     let mut audiences = Vec::new();
     for endpoint in endpoints(host(request)) {
         for form in [whole, path] {
-            audiences.push(format!("{endpoint}{form}"));
             let decoded = percent_decode_str(form).decode_utf8_lossy();
-            if decoded != form {
-                audiences.push(format!("{endpoint}{decoded}"));
+            for form in [form, &*decoded] {
+                let audience = format!("{endpoint}{form}");
+                if !audiences.contains(&audience) {
+                    audiences.push(audience);
+                }
             }
         }
     }

@@ -14,12 +14,18 @@ pub const FRAMES_PER_WRITE_MAX: usize = 64;
 /// in an idle connection's memory.
 const IDLE_CAPACITY_MAX: usize = 8;
 
+/// Frames that are no messages and wait, at most; [`QueueLimit`] counts messages, and frames this
+/// small (an acknowledgement has some 40 bytes) cost more memory than their bytes say. Squall's own
+/// limit: a client is this far behind only when it asks and never reads.
+pub const OTHER_FRAMES_MAX: u64 = 10_000;
+
 /// What a queued frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
     /// A message of a group, a client or REST: counts as bytes and as a message.
     Message,
-    /// Anything else (system frames, acknowledgements, pings): counts as bytes only.
+    /// Anything else (system frames, acknowledgements, pings): counts as bytes, and
+    /// against [`OTHER_FRAMES_MAX`].
     Other,
 }
 
@@ -47,10 +53,12 @@ impl OutboundQueue {
         self.frames.push_back(Frame { rest: frame, kind });
     }
 
-    /// Whether more waits than `limit` allows. Asked after a push.
+    /// Whether more waits than `limit` or [`OTHER_FRAMES_MAX`] allows. Asked after a push.
     #[must_use]
     pub fn is_past(&self, limit: &QueueLimit) -> bool {
-        self.bytes > limit.bytes || self.messages > limit.messages
+        self.bytes > limit.bytes
+            || self.messages > limit.messages
+            || self.frames.len() as u64 - self.messages > OTHER_FRAMES_MAX
     }
 
     /// The next bytes to write, at most [`FRAMES_PER_WRITE_MAX`] pieces.
@@ -156,6 +164,19 @@ mod tests {
             assert!(!queue.is_past(&limit));
         }
         queue.push(Bytes::from_static(b"m"), FrameKind::Message);
+        assert!(queue.is_past(&limit));
+    }
+
+    #[test]
+    fn small_frames_are_bounded_in_number_besides_messages() {
+        let limit = QueueLimit { bytes: u64::MAX, messages: 2 };
+        let mut queue = OutboundQueue::default();
+        (0..2).for_each(|_| queue.push(Bytes::from_static(b"m"), FrameKind::Message));
+        for _ in 0..OTHER_FRAMES_MAX {
+            queue.push(Bytes::from_static(b"a"), FrameKind::Other);
+        }
+        assert!(!queue.is_past(&limit));
+        queue.push(Bytes::from_static(b"a"), FrameKind::Other);
         assert!(queue.is_past(&limit));
     }
 }

@@ -220,8 +220,10 @@ impl Call<'_> {
             let message = "no such connection or user is connected";
             return Err(Refusal::new(StatusCode::NOT_FOUND, "Request", message));
         }
+        let max = self.hub.settings().limits.groups_per_connection;
         for connection in found {
-            self.hub.tables.borrow_mut().join(&connection, group);
+            let joined = self.hub.tables.borrow_mut().join(&connection, group, max);
+            joined.map_err(|full| Refusal::bad_request("group", full.to_string()))?;
         }
         Ok(answer::empty(StatusCode::OK))
     }

@@ -126,8 +126,12 @@ fn on_json(hub: &Hub, connection: &Rc<Connection>, text: &str) {
         ClientFrame::JoinGroup { group, ack_id } => {
             acknowledged(hub, connection, ack_id, || {
                 check(connection, GroupAction::JoinLeave, &group, "join")?;
-                hub.tables.borrow_mut().join(connection, &group);
-                Ok(())
+                let max = hub.settings().limits.groups_per_connection;
+                let joined = hub.tables.borrow_mut().join(connection, &group, max);
+                joined.map_err(|full| AckError {
+                    name: AckErrorName::BadRequest,
+                    message: full.to_string(),
+                })
             });
         }
         ClientFrame::LeaveGroup { group, ack_id } => {

@@ -162,8 +162,10 @@ impl Hub {
         self.keep_alive.insert(&connection);
         let mut tables = self.tables.borrow_mut();
         tables.insert(&connection);
+        let max = self.settings().limits.groups_per_connection;
         for group in groups {
-            tables.join(&connection, group);
+            // A token with more groups than that was refused.
+            let _ = tables.join(&connection, group, max);
         }
         drop(tables);
         trace::started(self, &connection);

@@ -8,6 +8,13 @@ use super::connection::{Connection, Serial};
 /// Connections in the order in which they opened.
 pub type Members = BTreeMap<Serial, Rc<Connection>>;
 
+/// A connection is in as many groups as it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("The connection is in {max} groups already, which is the limit of this hub.")]
+pub struct GroupsFull {
+    max: u32,
+}
+
 /// Open connections of every hub name.
 #[derive(Debug, Default)]
 pub struct Tables {
@@ -51,17 +58,28 @@ impl Tables {
         }
     }
 
-    /// Puts an open connection into a group.
-    pub fn join(&mut self, connection: &Rc<Connection>, group: &str) {
-        let Some(hub) = self.hubs.get_mut(&connection.hub_name) else { return };
+    /// Puts an open connection into a group, unless it would be in more than `max` then.
+    pub fn join(
+        &mut self,
+        connection: &Rc<Connection>,
+        group: &str,
+        max: u32,
+    ) -> Result<(), GroupsFull> {
+        let Some(hub) = self.hubs.get_mut(&connection.hub_name) else { return Ok(()) };
         let mut joined = connection.groups.borrow_mut();
-        let Err(place) = joined.binary_search_by(|known| (**known).cmp(group)) else { return };
+        let Err(place) = joined.binary_search_by(|known| (**known).cmp(group)) else {
+            return Ok(());
+        };
+        if joined.len() >= max as usize {
+            return Err(GroupsFull { max });
+        }
         let name: Rc<str> = match hub.groups.get_key_value(group) {
             Some((name, _)) => Rc::clone(name),
             None => group.into(),
         };
         joined.insert(place, Rc::clone(&name));
         hub.groups.entry(name).or_default().insert(connection.serial, Rc::clone(connection));
+        Ok(())
     }
 
     /// Takes a connection out of a group.

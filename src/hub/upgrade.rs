@@ -139,6 +139,10 @@ fn connect(
         const BAD_GROUP: &str = "The token contains an invalid group name.";
         return Err(Refused::bad_request(BAD_GROUP, BAD_GROUP));
     }
+    if claims.groups.len() > hub.settings().limits.groups_per_connection as usize {
+        const MANY_GROUPS: &str = "The token names more groups than a connection may be in.";
+        return Err(Refused::bad_request(MANY_GROUPS, MANY_GROUPS));
+    }
     let mode = match subprotocol {
         Some(_) => Mode::Json,
         None => simple_mode(query)?,

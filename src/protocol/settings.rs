@@ -114,6 +114,15 @@ pub struct HubLimits {
     pub close_linger: Duration,
     /// Clock tolerance of access tokens, both ways (5 minutes in Microsoft's emulator).
     pub token_skew: Duration,
+    /// Groups that one connection may be in. Microsoft states no limit; this is Squall's own, so
+    /// that no client can fill the hub's memory. Settings from elsewhere may leave it out.
+    #[serde(default = "groups_per_connection")]
+    pub groups_per_connection: u32,
+}
+
+/// Default of [`HubLimits::groups_per_connection`], in every profile.
+const fn groups_per_connection() -> u32 {
+    10_000
 }
 
 /// How a drop looks on the wire. The service's own forms are unconfirmed except where a variant of
@@ -219,6 +228,7 @@ impl HubSettings {
                 handshake: Duration::from_secs(10),
                 close_linger: Duration::from_secs(1),
                 token_skew: Duration::from_secs(300),
+                groups_per_connection: groups_per_connection(),
             },
             drops: DropForms {
                 ping_timeout: WireForm::Abort,

@@ -179,6 +179,21 @@ fn too_many_messages_waiting_is_a_slow_client_too() {
 }
 
 #[test]
+fn answers_that_nobody_reads_are_bounded_in_number() {
+    with_hub(slow(QueueLimit { bytes: 1 << 30, messages: 1_000 }), async |hub| {
+        let mut stalled = hub.raw_member("stalled", "room", SMALL).await;
+        let mut burst = Vec::new();
+        for _ in 0..30_000 {
+            client_frame(Opcode::Text, br#"{"type":"ping"}"#, [0; 4], &mut burst);
+        }
+        stalled.send_bytes(&burst).await;
+        let end = &hub.ends(1).await[0];
+        assert_eq!(end.category, CloseCategory::SlowClient);
+        assert_eq!((end.queue_messages, end.delivered), (0, 0));
+    });
+}
+
+#[test]
 fn a_close_frame_that_cannot_get_out_ends_in_a_reset() {
     let mut settings = slow(QueueLimit { bytes: 64 * 1024, messages: 1_000_000 });
     settings.drops.slow_client = WireForm::Close { code: 1008, reason: "queue".into() };

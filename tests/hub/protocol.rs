@@ -369,3 +369,34 @@ fn a_ping_of_the_client_is_answered_and_fragments_are_joined() {
         assert_eq!(pong, Seen::Text(parsed(r#"{"type":"pong"}"#).to_string()));
     });
 }
+
+#[test]
+fn a_connection_may_be_in_so_many_groups_and_no_more() {
+    let mut settings = generous();
+    settings.limits.groups_per_connection = 2;
+    with_hub(settings, async |hub| {
+        let (mut client, id) = hub.member("alice", "a").await;
+        let mut ask = async |what: &str, group: &str, ack_id: u32| {
+            let frame = format!(r#"{{"type":"{what}","group":"{group}","ackId":{ack_id}}}"#);
+            client.say(&frame).await;
+            client.json().await
+        };
+        assert_eq!(ask("joinGroup", "b", 2).await["success"], true);
+        let refused = ask("joinGroup", "c", 3).await;
+        assert_eq!(refused["error"]["name"], "BadRequest");
+        let text = "The connection is in 2 groups already, which is the limit of this hub.";
+        assert_eq!(refused["error"]["message"], text);
+        assert_eq!(ask("joinGroup", "a", 4).await["success"], true, "it is in it already");
+        let path = format!("/api/hubs/chat/groups/c/connections/{id}");
+        assert_eq!(hub.status("PUT", &path).await, 400);
+        assert_eq!(ask("leaveGroup", "a", 5).await["success"], true);
+        assert_eq!(ask("joinGroup", "c", 6).await["success"], true);
+        client.leave().await;
+
+        let groups = ["a", "b", "c"].map(String::from).to_vec();
+        let claims = Claims { groups, ..hub.claims("bob") };
+        let (status, body) = hub.refused(&hub.client_path(&claims, "")).await;
+        assert_eq!(status, 400);
+        assert_eq!(body, "The token names more groups than a connection may be in.");
+    });
+}

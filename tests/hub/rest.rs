@@ -252,6 +252,21 @@ fn tokens_are_for_one_url_and_either_key() {
         assert_eq!(call(url.replace("%20", " "), PRIMARY, soon).await, 404, "decoded");
         assert_eq!(call(url.replace("http:", "https:"), PRIMARY, soon).await, 404);
         assert_eq!(call(format!("{url}x"), PRIMARY, soon).await, 401);
+        let wrong = Claims { audience: "x".into(), expires_at: soon, ..Claims::default() };
+        let token = sign(&wrong, &Secret::new(PRIMARY));
+        let request = squall::net::http::HttpRequest {
+            method: http::Method::POST,
+            path_and_query: "/api/hubs/chat/:send".to_owned(),
+            headers: vec![(
+                http::header::AUTHORIZATION,
+                format!("Bearer {}", token.expose()).parse().unwrap(),
+            )],
+            body: bytes::Bytes::new(),
+        };
+        let answer = hub.call_as(request).await;
+        let error: ErrorDetail = serde_json::from_slice(&answer.body).unwrap();
+        let expected = format!("http://{}/api/hubs/chat/:send", hub.address);
+        assert_eq!(error.message.matches(&expected).count(), 1, "{}", error.message);
         assert_eq!(call(url.clone(), "another-key-another-key-another-key", soon).await, 401);
         assert_eq!(call(url, PRIMARY, hub.now_s() - 301).await, 401);
 
