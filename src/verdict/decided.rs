@@ -13,10 +13,9 @@ use crate::scenario::plan::{Claim, Metric, Operator, PopulationIndex, Quantity, 
 ///
 /// Closes in order are never waited for: they come when the clients leave. A claim that is broken
 /// for good (a drop that must not occur has occurred) waits only until as many drops as it demands
-/// have come, whatever their reasons: so the report tells what happened, not what was cut off. Opens
-/// and
-/// recoveries count from [`crate::measure::LiveCounts`] too. On a target whose side is not observed
-/// demanded drops are never seen, so such a run takes its whole time.
+/// have come, whatever their reasons: so the report tells what happened, not what was cut off.
+/// Opens and recoveries count from [`crate::measure::LiveCounts`] too. On a target whose side is
+/// not observed demanded drops are never seen, so such a run takes its whole time.
 #[must_use]
 pub fn decided(plan: &Plan, summary: &Summary) -> bool {
     let faults = (0..plan.faults.len()).all(|index| {
@@ -48,7 +47,7 @@ fn is_claim_decided(
                 .iter()
                 .filter(|(category, _)| category.is_drop())
                 .fold(0_u64, |sum, (_, &count)| sum.saturating_add(count));
-            (is_broken(population, wanted) && dropped >= demanded)
+            (exceeds(population, wanted, |_| true) && dropped >= demanded)
                 || drops().all(|(category, quantity)| rows(*category) >= quantity.at_least)
         }
         // Where `closes` says how many, it also says how long to wait.
@@ -63,16 +62,22 @@ fn is_claim_decided(
     }
 }
 
-/// Whether more rows of some category than allowed are there already.
-fn is_broken(population: &PopulationSummary, wanted: &[(CloseCategory, Quantity)]) -> bool {
-    population.categories.iter().any(|(category, count)| {
-        let at_most = wanted
-            .iter()
-            .filter(|(listed, _)| listed == category)
-            .map(|(_, quantity)| quantity.at_most)
-            .max();
-        *count > at_most.unwrap_or(0)
-    })
+/// Whether more rows than allowed of some category that `select` holds of are there already.
+pub(super) fn exceeds(
+    population: &PopulationSummary,
+    wanted: &[(CloseCategory, Quantity)],
+    select: impl Fn(CloseCategory) -> bool,
+) -> bool {
+    population.categories.iter().filter(|(category, _)| select(**category)).any(
+        |(category, count)| {
+            let at_most = wanted
+                .iter()
+                .filter(|(listed, _)| listed == category)
+                .map(|(_, quantity)| quantity.at_most)
+                .max();
+            *count > at_most.unwrap_or(0)
+        },
+    )
 }
 
 fn has_closes(plan: &Plan, index: PopulationIndex) -> bool {

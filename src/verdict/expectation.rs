@@ -71,7 +71,14 @@ fn judge(
             let extent = summary.windows.get(&(index, *category, *since)).copied();
             let window = (i128::from_duration(*from), i128::from_duration(*to));
             let rows = rows(population, *category);
-            close_within(plan, summary, extent, rows, (index, *category, *since), window)
+            let about = (index, *category, *since);
+            let answer = close_within(plan, summary, extent, rows, about, window);
+            match too_soon(summary, extent, about) {
+                Some(actual) => {
+                    Answer { outcome: Outcome::Fail, actual, rests: Rests::Times, ..answer }
+                }
+                None => answer,
+            }
         }
         Claim::Opens(wanted) => counted(*wanted, population.opens, "opens"),
         Claim::Recovered(wanted) => counted(*wanted, population.recovered, "recovered"),
@@ -178,6 +185,23 @@ fn gap(
         return answer(None, format!("known of none of {} {category}", words::count(rows)));
     }
     None
+}
+
+/// What is said of rows that came before what they are timed from. (A row whose hub side is known
+/// has a last sign of life too.)
+fn too_soon(
+    summary: &Summary,
+    extent: Option<Extent>,
+    (index, category, since): (PopulationIndex, CloseCategory, Since),
+) -> Option<String> {
+    let before = match since {
+        Since::Behaviour => "before the misbehaviour began",
+        Since::Fault => "before the fault",
+        Since::LastLife | Since::Open => return None,
+    };
+    let all = summary.windows.get(&(index, category, Since::LastLife))?.count;
+    let early = all.checked_sub(extent.map_or(0, |extent| extent.count)).filter(|of| *of > 0)?;
+    Some(format!("{} dropped {before}", words::count(early)))
 }
 
 fn close_within(

@@ -6,6 +6,7 @@
 //! | `threshold` | the conditions of `[thresholds]`, in k6's grammar |
 //! | `invariant` | what is true of every run: I1 to I8 |
 //! | `matrix` | which ends the hub and the client can both be telling the truth about |
+//! | `interrupted` | what an interruption leaves open |
 //! | `spoil` | what a starved generator takes back, and the order of outcomes |
 //! | `decided` | when there is nothing left to wait for |
 //! | `earliest` | how long misbehaviours must have had before that counts |
@@ -13,6 +14,7 @@
 mod decided;
 mod earliest;
 mod expectation;
+mod interrupted;
 mod invariant;
 mod matrix;
 mod spoil;
@@ -99,13 +101,14 @@ pub struct Verdict {
     pub checks: Vec<Check>,
 }
 
-/// Judges a run.
+/// Judges a run. In an interrupted one, a claim that more time could have met is undetermined.
 #[must_use]
 pub fn judge(plan: &Plan, summary: &Summary) -> Verdict {
     let spoils = Spoils::of(summary);
     let mut findings = expectation::findings(plan, summary);
     findings.extend(threshold::findings(plan, summary));
     findings.extend(invariant::findings(plan, summary, &spoils));
+    interrupted::mark(plan, summary, &mut findings);
     for finding in &mut findings {
         spoils.mark(finding);
     }

@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 use super::LatencySet;
 use super::recovery::{Client, Outcome};
 use crate::event::{
-    ClientObservation, CloseFirst, DeliveryTally, Event, EventKind, HubSide, LedgerRow, Warning,
-    Wish,
+    ClientObservation, CloseFirst, DeliveryTally, Event, EventKind, HowEnded, HubSide, LedgerRow,
+    Warning, Wish,
 };
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubEnd, HubWire};
@@ -171,6 +171,8 @@ pub struct Summary {
     pub elapsed_ns: u64,
     /// Connections open at once on the client side, at most.
     pub open_peak: u64,
+    /// How the run ended; `None` as long as it goes on.
+    pub ended: Option<HowEnded>,
     /// Per population and client: what its rows mean for its recovery. Only [`Summary::add_row`]
     /// writes it.
     pub(crate) recoveries: Recoveries,
@@ -196,7 +198,8 @@ impl Summary {
         }
     }
 
-    /// Takes an event in. Rows, faults and warnings count; everything else is ignored.
+    /// Takes an event in. Rows, faults, warnings and the end count; everything else is
+    /// ignored.
     pub fn take(&mut self, event: &Event) {
         match &event.kind {
             EventKind::AttemptEnded(row) => self.add_row(row),
@@ -209,10 +212,8 @@ impl Summary {
             EventKind::Warning(warning) => {
                 self.health.warnings.insert(warning.clone());
             }
-            EventKind::RunStarted(_)
-            | EventKind::PhaseChanged { .. }
-            | EventKind::Progress(_)
-            | EventKind::RunEnded { .. } => {}
+            EventKind::RunEnded { how } => self.ended = Some(*how),
+            EventKind::RunStarted(_) | EventKind::PhaseChanged { .. } | EventKind::Progress(_) => {}
         }
     }
 

@@ -216,3 +216,22 @@ fn what_is_expected_of_a_population() {
     assert!(!is_expected(&silent, 0, PingTimeout));
     assert!(!is_expected(&silent, 9, PingTimeout));
 }
+
+#[test]
+fn a_drop_before_its_cause_fails_the_window() {
+    let mut plan = muted_plan();
+    let since = Since::Behaviour;
+    let claim = Claim::CloseWithin { category: PingTimeout, since, from: ms(0), to: ms(4_250) };
+    expecting(&mut plan, 1, claim);
+    let path = "expect.muted.close_within";
+    let mut summary = as_demanded();
+    let all = Extent { count: 10, min: 1, max: 2 };
+    summary.windows.insert((1, PingTimeout, Since::LastLife), all);
+    let text = "10 dropped before the misbehaviour began";
+    assert_told(&plan, &summary, path, Outcome::Fail, text);
+    summary.windows.insert((1, PingTimeout, since), Extent { count: 9, ..all });
+    let text = "1 dropped before the misbehaviour began";
+    assert_told(&plan, &summary, path, Outcome::Fail, text);
+    summary.windows.insert((1, PingTimeout, since), all);
+    assert_eq!(told(&plan, &summary, path).0, Outcome::Pass);
+}

@@ -4,6 +4,7 @@
 mod decided;
 mod earliest;
 mod expectations;
+mod interrupted;
 mod invariants;
 mod matrix;
 mod property;
