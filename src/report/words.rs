@@ -355,16 +355,36 @@ pub fn arrival(value: &Arrival) -> String {
 fn schedule_words(schedule: &ArrivalSchedule) -> String {
     match schedule {
         ArrivalSchedule::Burst => "all at once".to_owned(),
-        ArrivalSchedule::Constant { rate } => format!("{rate}/s"),
-        ArrivalSchedule::Poisson { rate } => format!("{rate}/s on average (Poisson)"),
+        ArrivalSchedule::Constant { rate } => per_second(*rate),
+        ArrivalSchedule::Poisson { rate } => {
+            format!("{} on average (Poisson)", per_second(*rate))
+        }
         ArrivalSchedule::Stages(stages) => stages
             .iter()
             .map(|stage| {
-                format!("{}/s to {}/s in {}", stage.from, stage.to, duration(stage.lasting))
+                let (from, to) = (per_second(stage.from), per_second(stage.to));
+                format!("{from} to {to} in {}", duration(stage.lasting))
             })
             .collect::<Vec<_>>()
             .join(", then "),
     }
+}
+
+/// `50/s`, `2.78/s`: a rate to three significant digits, as `-n` makes any.
+fn per_second(rate: f64) -> String {
+    let decimals = match rate {
+        rate if rate >= 100.0 => 0,
+        rate if rate >= 10.0 => 1,
+        rate if rate >= 1.0 => 2,
+        rate if rate >= 0.1 => 3,
+        _ => 6,
+    };
+    let text = format!("{rate:.decimals$}");
+    let text = match decimals {
+        0 => text.as_str(),
+        _ => text.trim_end_matches('0').trim_end_matches('.'),
+    };
+    format!("{text}/s")
 }
 
 /// What a population does after a drop; `None` where it does nothing.
@@ -496,6 +516,12 @@ mod tests {
         assert_eq!(share(0, 0), "-");
         assert_eq!(percent(0.5), "50 %");
         assert_eq!(percent(0.333), "33.3 %");
+    }
+
+    #[test]
+    fn rates_keep_three_digits_and_no_noughts() {
+        let texts = [50.0, 100.0 / 36.0, 0.1, 0.005, 250.0, 12.34].map(per_second);
+        assert_eq!(texts, ["50/s", "2.78/s", "0.1/s", "0.005/s", "250/s", "12.3/s"]);
     }
 
     #[test]

@@ -112,7 +112,10 @@ fn fewest(context: &Context<'_>, tier: Tier, peak: u64, place: Place) -> u32 {
         };
         context.push(
             Problem::new(place, format!("{peak} clients are more than this tier can hold"))
-                .label(format!("at most {most} units, {cap} connections"))
+                .label(format!(
+                    "at most {most} unit{}, {cap} connections",
+                    if most == 1 { "" } else { "s" }
+                ))
                 .help(larger),
         );
         1
