@@ -113,7 +113,7 @@ impl CliError {
             }
             Self::Refused { hint, .. } => hint.clone(),
             Self::File(FileError::Taken { .. }) => {
-                "results are never written over: name another folder with --out".to_owned()
+                "results get a folder of their own: name another one with --out".to_owned()
             }
             Self::TargetRefuses(_) => {
                 "is the access key the hub's own? Nothing was loaded".to_owned()

@@ -28,8 +28,8 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// The folder holds a run already.
-    #[error("{} already holds a run", path.display())]
+    /// The folder holds something already.
+    #[error("{} is not empty", path.display())]
     Taken {
         /// Which.
         path: PathBuf,
@@ -49,10 +49,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder and those above it. One that holds a run is refused: results are never
-    /// written over.
+    /// Makes the folder and those above it. One that holds anything is refused: results are neither
+    /// written over nor mixed in with somebody's files.
     pub fn create(path: &Path) -> Result<Self, FileError> {
-        if [EVENTS, RUN].iter().any(|name| path.join(name).exists()) {
+        if fs::read_dir(path).is_ok_and(|mut held| held.next().is_some()) {
             return Err(FileError::Taken { path: path.to_owned() });
         }
         fs::create_dir_all(path).map_err(FileError::io(path))?;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_a_run_is_refused_and_an_empty_run_is_taken_away() {
+    fn a_folder_that_holds_anything_is_refused_and_an_empty_run_is_taken_away() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("run");
         let folder = RunFolder::create(&path).unwrap();
