@@ -56,6 +56,16 @@ pub enum EventKind {
     },
 }
 
+/// Where a run takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// The machine's clock, TCP or TLS.
+    Sockets,
+    /// A clock of its own that jumps from event to event, links in memory.
+    Virtual,
+}
+
 /// Facts that identify a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunStarted {
@@ -65,8 +75,8 @@ pub struct RunStarted {
     pub seed: u64,
     /// Hash of the plan.
     pub plan_hash: String,
-    /// `sockets` or `virtual`.
-    pub world: String,
+    /// Where it takes place.
+    pub world: World,
     /// Version of Squall.
     pub version: String,
     /// Endpoint of the target, without secrets.

@@ -12,7 +12,7 @@ use super::interrupt::Interrupts;
 use super::target::{self, TargetSpec};
 use crate::client::Credentials;
 use crate::engine::{self, Control, EngineError, RunInput, Target};
-use crate::event::{HowEnded, Warning};
+use crate::event::{HowEnded, Warning, World};
 use crate::measure::Summary;
 use crate::net::{Clock, Connector};
 use crate::report::folder::{HTML, LATENCY, RUN};
@@ -164,7 +164,7 @@ fn facts(context: &Context, plan: &Plan, opened: &Opened) -> RunFacts {
         seed: plan.seed,
         plan_hash: plan.hash.clone(),
         duration_ns: nanos(plan.duration),
-        world: "sockets".to_owned(),
+        world: World::Sockets,
         squall_version: env!("CARGO_PKG_VERSION").to_owned(),
         started: String::new(),
         started_unix_ns: context.clock.now_ns(),

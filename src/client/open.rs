@@ -19,7 +19,6 @@ use crate::net::Stream;
 use crate::net::relay::{RelayHandle, relay};
 use crate::pace::{self, Purpose};
 use crate::protocol::Subprotocol;
-use crate::protocol::settings::SocketBuffers;
 use crate::protocol::subprotocol::ServerFrame;
 use crate::secret::Secret;
 use crate::ws::frame::{client_frame, close_payload};
@@ -134,14 +133,13 @@ pub async fn open(
 
 /// The connection, behind a relay where it has to be able to go silent.
 async fn connect(me: &Identity) -> Result<(Stream, Option<RelayHandle>), Failure> {
-    let receive = me.population().receive_buffer;
-    let buffers = SocketBuffers { send: None, receive };
+    let buffers = me.population().buffers;
     let connected = me.shard.connector.connect(buffers).await;
     let far = connected.map_err(|error| Failure::from(error.failure))?;
     if !vanish::needs_relay(&me.population().behaviours) {
         return Ok((far, None));
     }
-    let (near, handle) = relay(far, receive).await.map_err(|_| ConnectFailure::Other)?;
+    let (near, handle) = relay(far, buffers.receive).await.map_err(|_| ConnectFailure::Other)?;
     Ok((near, Some(handle)))
 }
 

@@ -19,7 +19,7 @@ use super::shard::{self, LEAVE_BATCH, ShardSetup};
 use super::streams::HUB_LINES_MAX;
 use super::{EngineError, RunInput, Stop, rest_traffic, traffic};
 use crate::client::EndSink;
-use crate::event::{ClientEnd, EventKind, HowEnded, Phase, RunStarted, Warning};
+use crate::event::{ClientEnd, EventKind, HowEnded, Phase, RunStarted, Warning, World};
 use crate::measure::{Memory, StreamBook, Summary};
 use crate::net::{Pacer, budget};
 use crate::scenario::plan::Senders;
@@ -140,7 +140,7 @@ impl Dispatcher {
             scenario: plan.name.clone(),
             seed: plan.seed,
             plan_hash: plan.hash.clone(),
-            world: "sockets".to_owned(),
+            world: World::Sockets,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             target: hands.target.connector.endpoint().to_string(),
             epoch_unix_ns: hands.clock.at_ns(hands.epoch),

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::event::{ClientEnd, ClientObservation, CloseFirst, DeliveryTally, Wish};
 use crate::protocol::control::{HubEnd, HubRefusal, HubWire};
+use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{AttemptId, CloseCategory, HubSettings, Subprotocol};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
     Arrival, ArrivalSchedule, FirstAttempt, Population, Reconnect, ReconnectAfter, ReconnectPolicy,
-    Requires, Scaling, Senders, TokenPolicy, Traffic, UserPolicy,
+    Requires, Scaling, Senders, Shaping, TokenPolicy, Traffic, UserPolicy,
 };
 
 /// A plan of steady populations of these sizes that arrive at once; two seconds long.
@@ -44,7 +45,8 @@ fn population(number: u16, count: u32) -> Population {
         groups: vec![0],
         user: UserPolicy::PerClient,
         behaviours: Vec::new(),
-        receive_buffer: None,
+        buffers: SocketBuffers::default(),
+        shaping: Shaping::default(),
         reconnect: Reconnect {
             policy: ReconnectPolicy::None,
             after: ReconnectAfter::Drop,

@@ -144,14 +144,14 @@ fn raw_causes(
             .collect(),
         Behaviour::LosePong { .. } => Vec::new(),
         Behaviour::SlowReadBytes { rate } => {
-            lagging(plan, population, begins, rate, absorption(population.receive_buffer, send))
+            lagging(plan, population, begins, rate, absorption(population.buffers.receive, send))
         }
         Behaviour::SlowReadMessages { rate } => {
             let reads = rate * mean_frame_bytes(plan, population);
-            lagging(plan, population, begins, reads, absorption(population.receive_buffer, send))
+            lagging(plan, population, begins, reads, absorption(population.buffers.receive, send))
         }
         Behaviour::Stall => {
-            let absorbed = absorption(population.receive_buffer, send);
+            let absorbed = absorption(population.buffers.receive, send);
             let mut causes = lagging(plan, population, begins, 0.0, absorbed);
             causes.extend(silence(Chance::Certain));
             causes

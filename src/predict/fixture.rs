@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::protocol::settings::HubSettings;
+use crate::protocol::settings::{HubSettings, SocketBuffers};
 use crate::protocol::{CloseCategory, Subprotocol};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
     Arrival, ArrivalSchedule, Behaviour, Claim, Expectation, Fault, FaultAt, FirstAttempt,
     Population, Quantity, Reconnect, ReconnectAfter, ReconnectPolicy, Requires, Scaling, Senders,
-    TimedBehaviour, TokenPolicy, Traffic, UserPolicy,
+    Shaping, TimedBehaviour, TokenPolicy, Traffic, UserPolicy,
 };
 
 pub(crate) const fn ms(ms: u64) -> Duration {
@@ -49,7 +49,8 @@ pub(crate) fn population(name: &str, count: u32) -> Population {
         groups: vec![0],
         user: UserPolicy::PerClient,
         behaviours: Vec::new(),
-        receive_buffer: None,
+        buffers: SocketBuffers::default(),
+        shaping: Shaping::default(),
         reconnect: Reconnect {
             policy: ReconnectPolicy::None,
             after: ReconnectAfter::Drop,

@@ -88,7 +88,7 @@ fn resting_ports(population: &Population) -> u64 {
 fn pinned_bytes(plan: &Plan, population: &Population) -> u64 {
     let receive = match slowest(population) {
         Reading::AsItComes => return 0,
-        Reading::Lags => population.receive_buffer,
+        Reading::Lags => population.buffers.receive,
         // The buffer of the relay, which has the system's default size.
         Reading::Silenced => None,
     };

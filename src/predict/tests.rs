@@ -30,7 +30,7 @@ fn ping_timeout() -> Plan {
 fn slow_client() -> Plan {
     let mut stalled =
         behaving(arriving(population("stalled", 20), 100.0), Behaviour::Stall, ms(4_000));
-    stalled.receive_buffer = Some(4_096);
+    stalled.buffers.receive = Some(4_096);
     let mut plan = plan(vec![arriving(population("healthy", 80), 100.0), stalled]);
     plan.traffic.push(traffic(50.0, 2_048, ms(1_000)));
     plan
@@ -103,7 +103,7 @@ fn the_slow_ping_race_is_won_as_the_facts_say() {
     }
     // Production's buffers and queue: 86 s to fill, whatever the usual timeout.
     let mut plan = slow_client();
-    plan.populations[1].receive_buffer = None;
+    plan.populations[1].buffers.receive = None;
     plan.hub.buffers.send = None;
     plan.hub.queue.bytes = 1024 * 1024;
     plan.traffic[0] = traffic(30.0, 2_048, ms(0));

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gather;
-use crate::event::{ClientObservation, DeliveryTally, HowEnded, Warning};
+use crate::event::{ClientObservation, DeliveryTally, HowEnded, Warning, World};
 use crate::measure::summary::{Extent, Since};
 use crate::measure::{LatencyKind, Stage, Summary};
 use crate::protocol::CloseCategory;
@@ -82,8 +82,8 @@ pub struct RunFacts {
     pub plan_hash: String,
     /// The longest the running phase may take, in nanoseconds.
     pub duration_ns: u64,
-    /// `sockets` or `virtual`.
-    pub world: String,
+    /// Where it took place.
+    pub world: World,
     /// Version of Squall.
     pub squall_version: String,
     /// When the timeline began, UTC, RFC 3339.

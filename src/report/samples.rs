@@ -82,7 +82,7 @@ fn facts(scenario: &str, title: &str) -> RunFacts {
         seed: 7,
         plan_hash: "0123456789abcdef".into(),
         duration_ns: 12_000_000_000,
-        world: "sockets".into(),
+        world: crate::event::World::Sockets,
         squall_version: "0.0.0".into(),
         started: "2026-01-02T03:04:05.678Z".into(),
         started_unix_ns: 1_767_323_045_678_000_000,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::run_file::{GeneratorFacts, TargetPlace};
 use crate::event::{
-    ClientObservation, CloseFirst, ConnectFailure, HandshakeFailure, HowEnded, Warning,
+    ClientObservation, CloseFirst, ConnectFailure, HandshakeFailure, HowEnded, Warning, World,
 };
 use crate::measure::{LatencyKind, Stage};
 use crate::predict;
@@ -20,6 +20,15 @@ use crate::verdict::Outcome;
 
 /// Characters of a peer's text that a report shows; the files keep all of it.
 const PEER_TEXT_MAX: usize = 48;
+
+/// A world, as the command line spells it.
+#[must_use]
+pub const fn world(world: World) -> &'static str {
+    match world {
+        World::Sockets => "sockets",
+        World::Virtual => "virtual",
+    }
+}
 
 /// `12,345`.
 #[must_use]

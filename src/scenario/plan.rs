@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{CloseCategory, HubSettings, Subprotocol};
 
 /// Index of a population in [`Plan::populations`].
@@ -114,8 +115,10 @@ pub struct Population {
     pub user: UserPolicy,
     /// What they do or fail to do; empty is steady.
     pub behaviours: Vec<TimedBehaviour>,
-    /// Kernel buffers of their sockets in bytes as asked for, set before connect.
-    pub receive_buffer: Option<u32>,
+    /// Buffers of their end of the connection, set before connect.
+    pub buffers: SocketBuffers,
+    /// What lies between them and the hub.
+    pub shaping: Shaping,
     /// What they do after the end of a connection that they did not want.
     pub reconnect: Reconnect,
     /// How long a client stays connected before it leaves; `None`: until the run's end.
@@ -129,6 +132,28 @@ impl Population {
     #[must_use]
     pub fn is_well_behaved(&self) -> bool {
         !self.behaviours.iter().any(|timed| timed.behaviour.is_misbehaviour())
+    }
+}
+
+/// What is done to the bytes between a client and the hub, alike in both directions. Only the
+/// virtual world's links can do it; the default is an ideal link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Shaping {
+    /// One-way delay.
+    pub delay: Duration,
+    /// Up to this much is added to the delay, uniformly from the seed. Bytes stay in order.
+    pub jitter: Duration,
+    /// Bytes per second; `None` is no bound.
+    pub bandwidth: Option<f64>,
+    /// A middlebox resets the connection once nothing has passed either way for so long.
+    pub idle_cut: Option<Duration>,
+}
+
+impl Shaping {
+    /// Whether bytes arrive in the instant they leave, however many, for as long as anybody wants.
+    #[must_use]
+    pub fn is_ideal(&self) -> bool {
+        *self == Self::default()
     }
 }
 

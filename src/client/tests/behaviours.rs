@@ -10,6 +10,7 @@ use super::kit::*;
 use crate::client::VirtualClient;
 use crate::event::{ClientObservation, Wish};
 use crate::protocol::Subprotocol;
+use crate::protocol::settings::SocketBuffers;
 use crate::scenario::Plan;
 use crate::scenario::plan::{Behaviour, Population, TimedBehaviour, Vanish};
 use crate::ws::Opcode;
@@ -128,7 +129,7 @@ async fn flood(peer: &mut Peer) {
 
 fn small_buffer(behaviour: Behaviour) -> Population {
     let p = behaving(Subprotocol::Simple, behaviour);
-    Population { receive_buffer: Some(4_096), ..p }
+    Population { buffers: SocketBuffers { send: None, receive: Some(4_096) }, ..p }
 }
 
 #[test]

@@ -19,11 +19,12 @@ use crate::event::ClientEnd;
 use crate::measure::{LatencyKind, LatencySet, StreamBook};
 use crate::net::{Clock, Connector, Pacer};
 use crate::protocol::connection_string::DEVELOPMENT_KEY;
+use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{Endpoint, HubSettings, Subprotocol};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
     Arrival, ArrivalSchedule, Behaviour, FirstAttempt, Population, Reconnect, ReconnectAfter,
-    ReconnectPolicy, Requires, Scaling, TimedBehaviour, TokenPolicy, UserPolicy,
+    ReconnectPolicy, Requires, Scaling, Shaping, TimedBehaviour, TokenPolicy, UserPolicy,
 };
 use crate::secret::Secret;
 use crate::ws::frame::{close_payload, server_frame};
@@ -62,7 +63,8 @@ pub fn population(protocol: Subprotocol) -> Population {
         groups: vec![0],
         user: UserPolicy::PerClient,
         behaviours: Vec::new(),
-        receive_buffer: None,
+        buffers: SocketBuffers::default(),
+        shaping: Shaping::default(),
         reconnect: Reconnect {
             policy: ReconnectPolicy::None,
             after: ReconnectAfter::Drop,

@@ -8,7 +8,7 @@ use super::super::file::{
 };
 use super::super::plan::{
     Arrival, ArrivalSchedule, FaultAt, FirstAttempt, Jitter, Population, RampStage, Reconnect,
-    ReconnectAfter, ReconnectPolicy, Scaling, TokenPolicy, UserPolicy,
+    ReconnectAfter, ReconnectPolicy, Scaling, Shaping, TokenPolicy, UserPolicy,
 };
 use super::super::problem::{Place, Problem, one_of};
 use super::super::units::{Count, First, Lasting, Rate, Size};
@@ -16,6 +16,7 @@ use super::behaviour;
 use super::roster::Member;
 use super::{At, Context};
 use crate::protocol::Subprotocol;
+use crate::protocol::settings::SocketBuffers;
 
 const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 
@@ -74,10 +75,14 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
         groups: file.groups().iter().filter_map(|group| context.group(group)).collect(),
         user: user(context, file.user.as_ref()),
         behaviours: behaviour::all(context, file.behaviour.as_ref(), protocol),
-        receive_buffer: file.receive_buffer.as_ref().and_then(|at| {
-            let &Size(bytes) = at.get()?;
-            context.buffer(bytes, at.place, &at.path)
-        }),
+        buffers: SocketBuffers {
+            send: None,
+            receive: file.receive_buffer.as_ref().and_then(|at| {
+                let &Size(bytes) = at.get()?;
+                context.buffer(bytes, at.place, &at.path)
+            }),
+        },
+        shaping: Shaping::default(),
         reconnect: reconnect(context, file.reconnect.as_ref()),
         lifetime: file.lifetime.as_ref().and_then(|at| context.positive(at)),
         token: token(context, file.token.as_ref()),

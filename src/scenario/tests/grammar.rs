@@ -166,7 +166,7 @@ lifetime = "1m30s"
 token = { once = { lifetime = "4s" } }"#);
     assert_eq!((p.scaling, p.protocol), (Scaling::Fixed, Subprotocol::Simple));
     assert_eq!((p.groups, p.user), (vec![0, 1], UserPolicy::Shared("alice".into())));
-    assert_eq!((p.receive_buffer, p.lifetime), (Some(4_096), Some(seconds(90))));
+    assert_eq!((p.buffers.receive, p.lifetime), (Some(4_096), Some(seconds(90))));
     assert_eq!(p.token, TokenPolicy::Once { lifetime: seconds(4) });
 }
 
