@@ -130,6 +130,27 @@ fn check_scales_and_changes_what_it_is_told_to() {
 }
 
 #[test]
+fn what_only_links_in_memory_can_do_is_told_by_check_and_refused_on_sockets() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "duration = \"5s\"\n[populations.far]\ncount = 1\n\
+                arrival = { burst = {} }\nshaping = { delay = \"40ms\" }\n";
+    fs::write(folder.path().join("far.toml"), text).unwrap();
+    let why = "population `far` is shaped, which only links in memory can do";
+    squall(folder.path())
+        .args(["check", "far.toml"])
+        .assert()
+        .success()
+        .stdout(contains(format!("--world virtual: {why}")));
+    squall(folder.path())
+        .args(["run", "far.toml"])
+        .assert()
+        .code(2)
+        .stderr(contains(format!("{why}: run it with --world virtual")));
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(files.len(), 1, "a run folder was made");
+}
+
+#[test]
 fn every_broken_file_is_told_with_its_place_and_nothing_starts() {
     let folder = tempfile::tempdir().unwrap();
     let good = squall(folder.path()).args(["show", "ping-timeout"]).output().unwrap().stdout;

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::pick::{self, PickArguments};
 use super::{CliError, Exit, print, run};
+use crate::event::World;
 use crate::pace::{self, Purpose};
 use crate::predict::{
     self, BudgetProblem, Conflict, ConflictKind, Fate, Forecast, HubPlace, Limits, Need,
@@ -43,6 +44,22 @@ pub fn main(arguments: &CheckArguments) -> Result<Exit, CliError> {
     Ok(if short > 0 { Exit::Invalid } else { Exit::AsExpected })
 }
 
+/// Refuses plans that ask for what the world of their run does not have.
+///
+/// # Errors
+///
+/// A usage error that names the first such plan's reason and the way out.
+pub fn fit_world(plans: &[Plan], world: World) -> Result<(), CliError> {
+    let needy = match world {
+        World::Sockets => plans.iter().find_map(predict::only_virtual),
+        World::Virtual => None,
+    };
+    match needy {
+        Some(why) => Err(CliError::Usage(format!("{why}: run it with --world virtual"))),
+        None => Ok(()),
+    }
+}
+
 /// What a plan would do here.
 struct Checked<'a> {
     plan: &'a Plan,
@@ -73,6 +90,10 @@ impl<'a> Checked<'a> {
         self.populations(&mut out);
         self.timeline(&mut out);
         self.needs(&mut out);
+        if let Some(why) = predict::only_virtual(self.plan) {
+            let words = format!("--world virtual: {why}");
+            out.push_str(&text::noted(text::style_of(Outcome::Undetermined), "needs", &words));
+        }
         for conflict in &self.conflicts {
             let (style, word) = match conflict.kind {
                 ConflictKind::Contradiction => (text::style_of(Outcome::Fail), "conflict"),

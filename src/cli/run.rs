@@ -7,6 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use tokio::task::LocalSet;
 
+use super::check;
 use super::interrupt::Interrupts;
 use super::pick::{self, PickArguments};
 use super::session::{self, Context};
@@ -76,6 +77,7 @@ enum World {
 pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     let World::Sockets = arguments.world;
     let mut picked = pick::load(&arguments.pick)?;
+    check::fit_world(&picked.plans, crate::event::World::Sockets)?;
     let target = arguments.target.target.as_ref().map(TargetSpec::parse).transpose()?;
     let mut secrets = std::mem::take(&mut picked.secrets);
     secrets.extend(target.iter().flat_map(TargetSpec::secrets));

@@ -12,6 +12,7 @@
 //! | `cap` | who is refused when more arrive than the tier allows |
 //! | `forecast` | all of that, per population |
 //! | `conflict` | expectations that contradict the forecast |
+//! | `world` | what only the virtual world can do |
 //! | `words` | how numbers read |
 
 mod behaviour;
@@ -24,6 +25,7 @@ mod forecast;
 mod kernel;
 mod need;
 pub(crate) mod words;
+mod world;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -38,6 +40,7 @@ pub use fault::addressed;
 pub use forecast::{Forecast, forecasts, last_arrival};
 pub use kernel::absorption;
 pub use need::need;
+pub use world::{OnlyVirtual, only_virtual};
 
 use crate::protocol::CloseCategory;
 use crate::scenario::Plan;

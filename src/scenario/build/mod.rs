@@ -5,6 +5,7 @@ mod behaviour;
 mod expect;
 mod fault;
 mod hub;
+mod link;
 mod population;
 mod possible;
 mod roster;

@@ -8,15 +8,15 @@ use super::super::file::{
 };
 use super::super::plan::{
     Arrival, ArrivalSchedule, FaultAt, FirstAttempt, Jitter, Population, RampStage, Reconnect,
-    ReconnectAfter, ReconnectPolicy, Scaling, Shaping, TokenPolicy, UserPolicy,
+    ReconnectAfter, ReconnectPolicy, Scaling, TokenPolicy, UserPolicy,
 };
 use super::super::problem::{Place, Problem, one_of};
-use super::super::units::{Count, First, Lasting, Rate, Size};
+use super::super::units::{Count, First, Lasting, Rate};
 use super::behaviour;
+use super::link;
 use super::roster::Member;
 use super::{At, Context};
 use crate::protocol::Subprotocol;
-use crate::protocol::settings::SocketBuffers;
 
 const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 
@@ -75,14 +75,8 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
         groups: file.groups().iter().filter_map(|group| context.group(group)).collect(),
         user: user(context, file.user.as_ref()),
         behaviours: behaviour::all(context, file.behaviour.as_ref(), protocol),
-        buffers: SocketBuffers {
-            send: None,
-            receive: file.receive_buffer.as_ref().and_then(|at| {
-                let &Size(bytes) = at.get()?;
-                context.buffer(bytes, at.place, &at.path)
-            }),
-        },
-        shaping: Shaping::default(),
+        buffers: link::buffers(context, file),
+        shaping: link::shaping(context, file.shaping.as_ref()),
         reconnect: reconnect(context, file.reconnect.as_ref()),
         lifetime: file.lifetime.as_ref().and_then(|at| context.positive(at)),
         token: token(context, file.token.as_ref()),

@@ -25,8 +25,12 @@ pub(in crate::scenario) struct PopulationFile {
     pub user: Option<At<UserFile>>,
     /// What they do or fail to do. Default: everything right.
     pub behaviour: Option<At<BehaviourFile>>,
-    /// Kernel receive buffer of their sockets, set before connect.
+    /// Receive buffer of their end of the connection, set before connect. Default: the system's.
     pub receive_buffer: Option<At<Size>>,
+    /// Send buffer of their end of the connection, set before connect. Default: the system's.
+    pub send_buffer: Option<At<Size>>,
+    /// What lies between them and the hub; only `--world virtual` can do it. Default: nothing.
+    pub shaping: Option<At<ShapingFile>>,
     /// What they do after a connection that they did not want to end. Default: nothing.
     pub reconnect: Option<At<ReconnectFile>>,
     /// How long a client stays connected before it leaves. Default: until the end.
@@ -40,6 +44,22 @@ impl PopulationFile {
     pub fn groups(&self) -> &[At<String>] {
         self.groups.as_ref().and_then(At::get).map_or(&[], Vec::as_slice)
     }
+}
+
+/// What is done to the bytes between clients and hub, alike in both directions.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct ShapingFile {
+    /// One-way delay. Default: none.
+    pub delay: Option<At<Lasting>>,
+    /// Up to this much is added to the delay, drawn from the seed; bytes stay in order. Default:
+    /// none.
+    pub jitter: Option<At<Lasting>>,
+    /// Bytes that pass per time. Default: no bound.
+    pub bandwidth: Option<At<ByteRate>>,
+    /// A middlebox resets the connection once nothing has passed either way for so long. Default:
+    /// never.
+    pub idle_cut: Option<At<Lasting>>,
 }
 
 /// Whether `-n` changes a population's size.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::plan::{
     Arrival, ArrivalSchedule, Behaviour, Fault, FirstAttempt, Jitter, RampStage, ReconnectAfter,
-    ReconnectPolicy, Requires, Scaling, Senders, TokenPolicy, UserPolicy, Vanish,
+    ReconnectPolicy, Requires, Scaling, Senders, Shaping, TokenPolicy, UserPolicy, Vanish,
 };
 use crate::protocol::Subprotocol;
 use crate::protocol::settings::{LifeSign, OverLimit, Tier, WireForm};
@@ -168,6 +168,26 @@ token = { once = { lifetime = "4s" } }"#);
     assert_eq!((p.groups, p.user), (vec![0, 1], UserPolicy::Shared("alice".into())));
     assert_eq!((p.buffers.receive, p.lifetime), (Some(4_096), Some(seconds(90))));
     assert_eq!(p.token, TokenPolicy::Once { lifetime: seconds(4) });
+}
+
+#[test]
+fn a_population_is_shaped_as_far_as_it_says() {
+    let of = |keys: &str| one(&format!("arrival = {{ burst = {{}} }}\n{keys}"));
+    let shaping = |keys: &str| of(&format!("shaping = {{ {keys} }}")).shaping;
+    assert!(of("").shaping.is_ideal() && shaping("").is_ideal());
+    let millis = Duration::from_millis;
+    let whole = Shaping {
+        delay: millis(40),
+        jitter: millis(10),
+        bandwidth: Some(131_072.0),
+        idle_cut: Some(seconds(60)),
+    };
+    let keys = "delay = \"40ms\", jitter = \"10ms\", bandwidth = \"128KiB/s\", idle_cut = \"60s\"";
+    assert_eq!(shaping(keys), whole);
+    let alone = Shaping { jitter: millis(10), ..Shaping::default() };
+    assert_eq!(shaping("jitter = \"10ms\""), alone);
+    let buffers = of("send_buffer = \"16KiB\"").buffers;
+    assert_eq!((buffers.send, buffers.receive), (Some(16_384), None));
 }
 
 /// A traffic whose data has so many bytes, as errors tell it; `None` when it loads.
