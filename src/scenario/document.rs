@@ -51,6 +51,12 @@ impl Node {
         }
     }
 
+    /// The value of a key of this table; `None` where there is none, or no table.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let Value::Table(entries) = &self.value else { return None };
+        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>, at: &dyn Fn(usize, usize) -> Place) -> Self {
         let span = value.span();
         let value = match value.get_ref() {
@@ -194,27 +200,43 @@ impl Setting<'_> {
         Some(segments)
     }
 
-    /// Puts the value where the path leads. Tables that a file leaves out are added, but for
-    /// populations and traffic, which must be there.
+    /// Puts the value where the path leads.
     pub fn apply(&self, root: &mut Node, problems: &Problems) {
         let Some(segments) = self.segments(problems) else { return };
         let Some(value) = self.value_node(problems) else { return };
-        let Some(((last, last_place), parents)) = segments.split_last() else { return };
-        let mut node = root;
-        for (depth, (segment, place)) in parents.iter().enumerate() {
-            let section = match &segments[..depth] {
-                [(section, _)] if section == "populations" || section == "traffic" => {
-                    Some(section.as_str())
-                }
-                _ => None,
-            };
-            match descend(node, segment, *place, section, problems) {
-                Some(child) => node = child,
-                None => return,
-            }
-        }
-        put(node, last, *last_place, value, problems);
+        put_at(root, &segments, value, problems);
     }
+}
+
+/// The steps to a value, each a key and its place.
+pub(super) type Path = [(String, Place)];
+
+/// Puts a value where a path leads. Tables that a file leaves out are added, but for populations
+/// and traffic, which must be there.
+pub(super) fn put_at(root: &mut Node, path: &Path, value: Node, problems: &Problems) {
+    let Some(((last, place), parents)) = path.split_last() else { return };
+    if let Some(node) = descend_to(root, parents, problems) {
+        put(node, last, *place, value, problems);
+    }
+}
+
+/// The table (or list) that a path leads to, added where [`put_at`] would.
+pub(super) fn descend_to<'a>(
+    root: &'a mut Node,
+    path: &Path,
+    problems: &Problems,
+) -> Option<&'a mut Node> {
+    let mut node = root;
+    for (depth, (segment, place)) in path.iter().enumerate() {
+        let section = match &path[..depth] {
+            [(section, _)] if section == "populations" || section == "traffic" => {
+                Some(section.as_str())
+            }
+            _ => None,
+        };
+        node = descend(node, segment, *place, section, problems)?;
+    }
+    Some(node)
 }
 
 fn descend<'a>(

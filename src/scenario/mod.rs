@@ -3,15 +3,16 @@
 //!
 //! # The way of a file
 //!
-//! text → `document` (TOML as a tree that knows its places; `--set` and `${env:NAME}` applied) →
-//! `de` (typed through serde, every error kept) → `file` (the grammar, as types) → `build`
-//! (defaults, names, `-n`, contradictions) → [`Plan`]. Whatever is wrong becomes a `problem` with
-//! its place; reading goes on, and all of them are shown together.
+//! text → `document` (TOML as a tree that knows its places; `profile`, `--set` and `${env:NAME}`
+//! applied) → `de` (typed through serde, every error kept) → `file` (the grammar, as types) →
+//! `build` (defaults, names, `-n`, contradictions) → [`Plan`]. Whatever is wrong becomes a
+//! `problem` with its place; reading goes on, and all of them are shown together.
 //!
 //! # Order of precedence
 //!
 //! `--seed`, `--profile` and `-n` change the file's own values, `--set` any of them; what the file
-//! leaves out has its default ([`schema()`] tells them).
+//! leaves out has its default ([`schema()`] tells them). Where a profile is in force for which the
+//! file has a `[profiles.NAME]`, those values stand for the file's own.
 
 mod at;
 mod build;
@@ -21,6 +22,7 @@ mod document;
 mod file;
 pub mod plan;
 mod problem;
+mod profile;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,7 @@ use std::cell::RefCell;
 
 use crate::protocol::HubSettings;
 use crate::secret::{Redactor, Secret};
-use document::{Node, Setting};
+use document::{Environment, Node, Setting};
 use problem::{Place, Problem, Problems, Text, Texts};
 
 /// A scenario's text and where it came from.
@@ -63,6 +65,13 @@ pub struct Overrides {
     pub profile: Option<String>,
 }
 
+impl Overrides {
+    /// Whether the file means what it says by itself, whatever its profile and seed.
+    const fn leave_the_file(&self) -> bool {
+        self.total.is_none() && self.counts.is_empty() && self.sets.is_empty()
+    }
+}
+
 /// Everything that is wrong with a scenario, rendered for people: file, line, column, a caret, what
 /// was expected and a suggestion.
 #[derive(Debug, thiserror::Error)]
@@ -89,13 +98,66 @@ pub fn load(
         secrets.borrow_mut().push(Secret::new(value.clone()));
         Some(value)
     };
-    let plan = document::parse(&source.text, &problems).and_then(|mut root| {
-        apply_sets(&mut root, overrides, &problems);
-        document::fill_in(&mut root, &noted, &problems);
-        let file = de::read(&root, &problems)?;
-        build::plan(&source.name, &file, overrides, &arguments, &problems)
+    let plan = document::parse(&source.text, &problems).and_then(|root| {
+        let reading = Reading { source, texts: &texts, environment: &noted };
+        let plan = reading.plan(&root, overrides, &arguments, &problems);
+        if plan.is_some() && overrides.leave_the_file() {
+            reading.check_profiles(&root, &problems);
+        }
+        plan
     });
     finish(plan, problems, &texts, secrets.into_inner())
+}
+
+/// What a tree is read with.
+struct Reading<'a> {
+    source: &'a Source,
+    texts: &'a Texts<'a>,
+    environment: Environment<'a>,
+}
+
+impl Reading<'_> {
+    fn plan(
+        &self,
+        root: &Node,
+        overrides: &Overrides,
+        arguments: &build::Arguments,
+        problems: &Problems,
+    ) -> Option<Plan> {
+        let in_force = self.profile(root, overrides);
+        let mut root = root.clone();
+        // A change of a profile comes before it is applied, any other after.
+        let changes_profile = |path: &str| path.starts_with("profiles.");
+        apply_sets(&mut root, overrides, changes_profile, problems);
+        profile::apply(&mut root, in_force.as_deref(), self.texts, problems);
+        apply_sets(&mut root, overrides, |path| !changes_profile(path), problems);
+        document::fill_in(&mut root, self.environment, problems);
+        let file = de::read(&root, problems)?;
+        build::plan(&self.source.name, &file, overrides, arguments, problems)
+    }
+
+    /// The profile in force, if it can be told.
+    fn profile(&self, root: &Node, overrides: &Overrides) -> Option<String> {
+        if overrides.profile.is_some() {
+            return overrides.profile.clone();
+        }
+        // What is wrong here is told when it is done in earnest.
+        let (mut root, silent) = (root.clone(), Problems::default());
+        apply_sets(&mut root, overrides, |_| true, &silent);
+        document::fill_in(&mut root, self.environment, &silent);
+        profile::named(&root)
+    }
+
+    /// Looks at the file under the profiles that are not in force, so that a mistake in what
+    /// differs there does not wait for the day it is needed.
+    fn check_profiles(&self, root: &Node, problems: &Problems) {
+        for name in profile::differing(root) {
+            let overrides = Overrides { profile: Some(name.clone()), ..Overrides::default() };
+            let found = Problems::default();
+            self.plan(root, &overrides, &build::Arguments::default(), &found);
+            problems.take(found, &format!("this is so under --profile {name}"));
+        }
+    }
 }
 
 /// Parses the text of a hub configuration file: the keys of a scenario's `[hub]`.
@@ -162,8 +224,14 @@ fn arguments<'a>(source: &'a Source, overrides: &Overrides) -> (Texts<'a>, build
     (texts, places)
 }
 
-fn apply_sets(root: &mut Node, overrides: &Overrides, problems: &Problems) {
-    for (argument, (path, value)) in overrides.sets.iter().enumerate() {
+fn apply_sets(
+    root: &mut Node,
+    overrides: &Overrides,
+    which: impl Fn(&str) -> bool,
+    problems: &Problems,
+) {
+    let sets = overrides.sets.iter().enumerate();
+    for (argument, (path, value)) in sets.filter(|(_, (path, _))| which(path)) {
         Setting { argument, path_at: SET.len(), path, value }.apply(root, problems);
     }
 }

@@ -96,6 +96,13 @@ impl Problems {
         }
     }
 
+    /// Takes the problems of another look at the same text, each with what they have in common.
+    pub fn take(&self, other: Self, help: &str) {
+        for problem in other.list.into_inner() {
+            self.push(problem.help(help));
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.list.borrow().is_empty()
     }
@@ -120,6 +127,15 @@ pub(super) struct Texts<'a> {
 }
 
 impl Texts<'_> {
+    /// Whether the value at a place is written as an inline table: `{ … }`.
+    pub fn is_inline_table(&self, place: Place) -> bool {
+        let text = match place.text {
+            Text::File => self.file,
+            Text::Argument(index) => self.arguments.get(index).map_or("", String::as_str),
+        };
+        text.get(place.start..).is_some_and(|rest| rest.starts_with('{'))
+    }
+
     fn snippet(&self, text: Text) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
         match text {
             Text::File => Snippet::source(self.file).path(self.origin),

@@ -8,9 +8,6 @@ use super::{Arguments, At, Context, Overrides, Problems, Roster};
 use crate::protocol::HubSettings;
 use crate::protocol::settings::{DropForms, KeepAlive, Tier, WireForm};
 
-/// Profiles by their names.
-const PROFILES: [(&str, Profile); 2] = [("ci", Profile::Ci), ("real", Profile::Real)];
-
 /// The settings of a scenario's hub.
 pub(super) fn settings(
     context: &Context<'_>,
@@ -70,16 +67,16 @@ pub(in crate::scenario) fn settings_alone(file: &HubFile, problems: &Problems) -
 }
 
 fn start(profile: Option<Profile>) -> HubSettings {
-    match profile {
-        Some(Profile::Ci) => HubSettings::ci(),
-        Some(Profile::Real) | None => HubSettings::real(),
+    match profile.unwrap_or_default() {
+        Profile::Ci => HubSettings::ci(),
+        Profile::Real => HubSettings::real(),
     }
 }
 
 fn profile(context: &Context<'_>, name: &str, place: Option<Place>) -> Option<Profile> {
-    let found = PROFILES.iter().find(|(known, _)| *known == name).map(|(_, profile)| *profile);
+    let found = Profile::ALL.into_iter().find(|profile| profile.name() == name);
     if found.is_none() {
-        let names = PROFILES.iter().map(|(name, _)| *name);
+        let names = Profile::ALL.map(Profile::name).into_iter();
         let help = closest(name, names.clone()).map(|close| format!("did you mean `{close}`?"));
         context.push(
             Problem::new(place.unwrap_or(Place::file(0, 0)), format!("no profile `{name}`"))

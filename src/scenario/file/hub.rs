@@ -30,13 +30,27 @@ pub(in crate::scenario) struct HubFile {
 }
 
 /// A set of hub settings to start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::scenario) enum Profile {
     /// Ping 1 s, timeout 3 s, queue 64 KiB, small kernel buffers.
     Ci,
-    /// The service's timings: ping 20 s, timeout 40 s, queue 16 MiB.
+    /// The service's timings: ping 20 s, timeout 40 s, queue 1,000 messages or 16 MiB.
+    #[default]
     Real,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Ci, Self::Real];
+
+    /// Its name in a file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ci => "ci",
+            Self::Real => "real",
+        }
+    }
 }
 
 /// Keep-alive of the hub.

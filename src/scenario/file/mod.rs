@@ -8,8 +8,11 @@ mod expect;
 mod hub;
 mod population;
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::at::{At, Named};
 use super::units::{Count, Lasting, Rate, Seed, Share, Size};
@@ -52,6 +55,45 @@ pub(super) struct ScenarioFile {
     pub expect: Option<At<ExpectFile>>,
     /// Conditions on metrics, in k6's grammar: `message = ["p(99)<200ms"]`.
     pub thresholds: Option<At<Named<Vec<At<String>>>>>,
+    /// What differs when a profile is in force, by `[hub] profile` or `--profile`.
+    #[expect(dead_code, reason = "applied to the tree before it is read; here for its names")]
+    pub profiles: Option<At<ProfilesFile>>,
+}
+
+/// What differs under a profile: values of this file by their paths, as with `--set`, which comes
+/// first. `duration = "3m"`, `expect.muted.closes = { PingTimeout = "all" }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "applied to the tree before it is read; here for its names")]
+pub(super) struct ProfilesFile {
+    /// Under the profile `ci`.
+    pub ci: Option<At<DifferingFile>>,
+    /// Under the profile `real`.
+    pub real: Option<At<DifferingFile>>,
+}
+
+/// Values by their paths. Headers and dotted keys lead to a value; an inline table is one, and
+/// replaces the whole table. A number counts the items of a list: `faults.0.at = "30s"`.
+#[derive(Debug, JsonSchema)]
+pub(super) struct DifferingFile {}
+
+impl<'de> Deserialize<'de> for DifferingFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DifferingVisitor;
+        impl<'de> Visitor<'de> for DifferingVisitor {
+            type Value = DifferingFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of what differs under this profile")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DifferingFile, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(DifferingFile {})
+            }
+        }
+        deserializer.deserialize_map(DifferingVisitor)
+    }
 }
 
 /// What the target must offer beyond the service's own surface.

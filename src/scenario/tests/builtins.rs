@@ -83,7 +83,7 @@ fn the_template_loads_and_so_does_everything_that_it_offers() {
     let uncommented: String = template()
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.contains(" = ") || rest.starts_with("[[") => format!("{rest}\n"),
+            Some(rest) if rest.contains(" = ") || rest.starts_with('[') => format!("{rest}\n"),
             _ => format!("{line}\n"),
         })
         .collect();
@@ -91,6 +91,8 @@ fn the_template_loads_and_so_does_everything_that_it_offers() {
     let offered = plan(&uncommented);
     assert_eq!(offered.faults.len(), 1);
     assert_ne!(offered.populations[1].reconnect.policy, ReconnectPolicy::None);
+    let real = Overrides { profile: Some("real".into()), ..Overrides::default() };
+    assert_eq!(plan_with(&uncommented, &real).duration, seconds(180));
 }
 
 #[test]

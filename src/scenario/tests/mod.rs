@@ -7,6 +7,7 @@ mod command_line;
 mod expectations;
 mod grammar;
 mod mistakes;
+mod profiles;
 
 use std::time::Duration;
 
