@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("pace", &["secret", "protocol", "event", "measure", "scenario"]),
     ("predict", &["secret", "protocol", "event", "measure", "scenario", "pace"]),
     ("verdict", &["secret", "protocol", "event", "measure", "scenario", "pace", "predict"]),
-    ("net", &["secret", "protocol", "event", "measure", "scenario", "pace"]),
+    ("net", &["secret", "protocol", "event", "measure", "scenario", "pace", "predict"]),
     ("ws", &["secret", "protocol", "event", "measure", "scenario", "pace", "net"]),
     ("hub", &["secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws"]),
     ("client", &["secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws"]),

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use squall::event::ConnectFailure;
-use squall::net::Connector;
 use squall::net::budget::is_out_of_descriptors;
-use squall::net::listen::{ERROR_PAUSE, ListenOptions, Listener};
+use squall::net::listen::{ERROR_PAUSE, ListenOptions, TcpListener};
+use squall::net::{Connector, Dial};
 use squall::protocol::settings::SocketBuffers;
 use squall::protocol::{Endpoint, Scheme};
 use tokio::net::TcpStream;
@@ -25,7 +25,7 @@ fn limit_descriptors(current: u64) -> rustix::io::Result<()> {
 async fn without_descriptors_both_ends_say_so_and_go_on_later() {
     let buffers = SocketBuffers::default();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = Listener::bind(ListenOptions { address, buffers }).unwrap();
+    let listener = TcpListener::bind(ListenOptions { address, buffers }).unwrap();
     let address = listener.local_addr().unwrap();
     let endpoint = Endpoint {
         scheme: Scheme::Http,
@@ -38,7 +38,7 @@ async fn without_descriptors_both_ends_say_so_and_go_on_later() {
     let before = getrlimit(Resource::Nofile).current.unwrap();
     // What is open stays open; nothing new is.
     limit_descriptors(0).unwrap();
-    let dialled = connector.connect(buffers).await;
+    let dialled = connector.connect(Dial { buffers, ..Dial::default() }).await;
     let first = listener.accept().await.map(|_| ());
     let start = Instant::now();
     let second = listener.accept().await.map(|_| ());

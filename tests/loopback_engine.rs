@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use squall::client::Credentials;
-use squall::engine::{self, Control, EngineError, RunInput, Stop, Target};
+use squall::engine::{self, Control, EngineError, RunInput, Shards, Stop, Target};
 use squall::event::{
     ClientObservation, Event, EventKind, HowEnded, HubSide, LedgerRow, Phase, Warning,
 };
 use squall::hub::{self, ControlApi, HubOptions};
 use squall::measure::{Distribution, LatencyKind, Summary};
-use squall::net::{Clock, Connector, ListenOptions, Listener};
+use squall::net::{Clock, Connector, ListenOptions, Listener, TcpListener};
 use squall::protocol::connection_string::Scheme;
 use squall::protocol::control::Counters;
 use squall::protocol::settings::SocketBuffers;
@@ -45,12 +45,19 @@ impl Hub {
             local(async move {
                 let buffers = SocketBuffers::default();
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let listener = Listener::bind(ListenOptions { address, buffers }).unwrap();
+                let listener = TcpListener::bind(ListenOptions { address, buffers }).unwrap();
                 ready_sender.send(listener.local_addr().unwrap()).unwrap();
                 let keys = AccessKeys { primary: Secret::new(KEY), secondary: None };
                 let settings = HubSettings::ci();
-                let options =
-                    HubOptions { listener, clock, settings, keys, control, seed: 1, notices: None };
+                let options = HubOptions {
+                    listener: Listener::Tcp(listener),
+                    clock,
+                    settings,
+                    keys,
+                    control,
+                    seed: 1,
+                    notices: None,
+                };
                 hub::serve(options, async { drop(stopped.await) }, Duration::from_secs(1)).await
             })
         });
@@ -203,7 +210,8 @@ fn run_at(
             }
             std::future::pending::<()>().await;
         };
-        let input = RunInput { plan, target, clock, threads, stop, events, trace };
+        let input =
+            RunInput { plan, target, clock, shards: Shards::Threads(threads), stop, events, trace };
         let summary = tokio::select! {
             biased;
             summary = engine::run(input) => summary?,

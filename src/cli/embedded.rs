@@ -1,4 +1,5 @@
-//! The hub inside this process, on a thread of its own.
+//! The hub inside this process: on a thread of its own in the sockets world, beside the clients in
+//! the virtual one.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
@@ -10,7 +11,7 @@ use tokio::task::LocalSet;
 
 use super::CliError;
 use crate::hub::{self, ControlApi, HubOptions};
-use crate::net::{Clock, ListenOptions, Listener};
+use crate::net::{Clock, Connector, Dialler, ListenOptions, Listener, Network, TcpListener};
 use crate::pace::{self, Purpose};
 use crate::protocol::connection_string::Scheme;
 use crate::protocol::token::AccessKeys;
@@ -21,28 +22,65 @@ use crate::secret::Secret;
 pub const DRAIN: Duration = Duration::from_secs(1);
 /// Letters of a drawn access key (the least that a hub takes is 32 bytes).
 const KEY_LETTERS: usize = 44;
+/// Host of the hub in a virtual world; there is nobody else.
+const VIRTUAL_HOST: &str = "hub.virtual";
 
 /// A running hub.
 #[derive(Debug)]
 pub struct EmbeddedHub {
-    /// Where it listens.
-    pub endpoint: Endpoint,
+    /// Dials it.
+    pub connector: Connector,
     /// Its access key, drawn from the seed.
     pub key: Secret,
     stop: oneshot::Sender<()>,
     done: oneshot::Receiver<()>,
 }
 
+/// What a hub starts from, wherever it runs.
+#[derive(Debug)]
+struct Start {
+    settings: HubSettings,
+    clock: Clock,
+    seed: u64,
+    key: Secret,
+}
+
+impl Start {
+    fn new(settings: HubSettings, clock: Clock, seed: u64) -> Self {
+        Self { settings, clock, seed, key: draw_key(seed) }
+    }
+
+    async fn serve(self, listener: Listener, stopped: oneshot::Receiver<()>) {
+        let Self { settings, clock, seed, key } = self;
+        let options = HubOptions {
+            listener,
+            clock,
+            settings,
+            keys: AccessKeys { primary: key, secondary: None },
+            control: ControlApi::Loopback,
+            seed,
+            notices: None,
+        };
+        // A starter that is gone is a reason to stop as well.
+        let stop = async { drop(stopped.await) };
+        hub::serve(options, stop, DRAIN).await;
+    }
+}
+
 impl EmbeddedHub {
-    /// Starts a hub with these settings on a free port of 127.0.0.1.
-    pub async fn start(settings: HubSettings, clock: Clock, seed: u64) -> Result<Self, CliError> {
-        let key = draw_key(seed);
-        let keys = AccessKeys { primary: key.clone(), secondary: None };
+    /// Starts a hub with these settings on a free port of 127.0.0.1, on a thread of its own.
+    pub async fn on_a_thread(
+        settings: HubSettings,
+        clock: Clock,
+        seed: u64,
+    ) -> Result<Self, CliError> {
+        let start = Start::new(settings, clock, seed);
+        let key = start.key.clone();
         let (ready_sender, ready) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let (done_sender, done) = oneshot::channel();
         let body = move || {
-            serve(settings, clock, seed, keys, ready_sender, stopped);
+            serve_on_thread(start, ready_sender, stopped);
             let _ = done_sender.send(());
         };
         thread::Builder::new()
@@ -58,21 +96,42 @@ impl EmbeddedHub {
             host: address.ip().to_string(),
             port: Some(address.port()),
         };
-        Ok(Self { endpoint, key, stop, done })
+        let connector = Dialler::new(endpoint, None).await?.into();
+        Ok(Self { connector, key, stop, done })
     }
 
-    /// Drains it and waits until its thread is done.
+    /// Starts a hub with these settings on a network in memory, as a task of the current
+    /// `LocalSet`.
+    pub fn beside(
+        network: Network,
+        settings: HubSettings,
+        clock: Clock,
+        seed: u64,
+    ) -> Result<Self, CliError> {
+        let start = Start::new(settings, clock, seed);
+        let key = start.key.clone();
+        let endpoint = Endpoint { scheme: Scheme::Http, host: VIRTUAL_HOST.to_owned(), port: None };
+        let listener = network
+            .listen(&endpoint.authority(), start.settings.buffers)
+            .map_err(|error| CliError::Internal(format!("no place for the hub: {error}")))?;
+        let (stop, stopped) = oneshot::channel();
+        let (done_sender, done) = oneshot::channel();
+        tokio::task::spawn_local(async move {
+            start.serve(Listener::Links(listener), stopped).await;
+            let _ = done_sender.send(());
+        });
+        Ok(Self { connector: Connector::Links { network, endpoint }, key, stop, done })
+    }
+
+    /// Drains it and waits until it is done.
     pub async fn stop(self) -> Result<(), CliError> {
         let _ = self.stop.send(());
-        self.done.await.map_err(|_| CliError::Internal("the hub's thread broke off".to_owned()))
+        self.done.await.map_err(|_| CliError::Internal("the hub broke off".to_owned()))
     }
 }
 
-fn serve(
-    settings: HubSettings,
-    clock: Clock,
-    seed: u64,
-    keys: AccessKeys,
+fn serve_on_thread(
+    start: Start,
     ready: oneshot::Sender<Result<SocketAddr, CliError>>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -86,8 +145,9 @@ fn serve(
         }
     };
     LocalSet::new().block_on(&runtime, async {
-        let bound = Listener::bind(ListenOptions { address, buffers: settings.buffers })
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let options = ListenOptions { address, buffers: start.settings.buffers };
+        let bound =
+            TcpListener::bind(options).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (local, listener) = match bound {
             Ok(bound) => bound,
             Err(source) => {
@@ -95,21 +155,9 @@ fn serve(
                 return;
             }
         };
-        if ready.send(Ok(local)).is_err() {
-            return;
+        if ready.send(Ok(local)).is_ok() {
+            start.serve(Listener::Tcp(listener), stopped).await;
         }
-        let options = HubOptions {
-            listener,
-            clock,
-            settings,
-            keys,
-            control: ControlApi::Loopback,
-            seed,
-            notices: None,
-        };
-        // A starter that is gone is a reason to stop as well.
-        let stop = async { drop(stopped.await) };
-        hub::serve(options, stop, DRAIN).await;
     });
 }
 

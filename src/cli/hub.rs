@@ -11,7 +11,7 @@ use super::interrupt::Interrupts;
 use super::target::secret;
 use super::{CliError, Exit, embedded, pick, print, say};
 use crate::hub::{self, ControlApi, HubOptions, Notice};
-use crate::net::{Clock, ListenOptions, Listener};
+use crate::net::{Clock, ListenOptions, Listener, TcpListener};
 use crate::protocol::connection_string::{DEVELOPMENT_KEY, Scheme};
 use crate::protocol::settings::{LifeSign, Tier};
 use crate::protocol::token::AccessKeys;
@@ -90,7 +90,7 @@ pub fn main(arguments: HubArguments) -> Result<Exit, CliError> {
 async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Result<Exit, CliError> {
     let clock = Clock::system();
     let interrupts = Interrupts::listen("draining: open connections are closed with 1001")?;
-    let bound = Listener::bind(ListenOptions { address, buffers: settings.buffers })
+    let bound = TcpListener::bind(ListenOptions { address, buffers: settings.buffers })
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (local, listener) = bound.map_err(|source| CliError::Listen { address, source })?;
     say(&summary(local, &settings, listener.backlog()));
@@ -105,7 +105,7 @@ async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Resul
     let (notices, told) = mpsc::channel(NOTICES_MAX);
     tokio::task::spawn_local(say_notices(told));
     let options = HubOptions {
-        listener,
+        listener: Listener::Tcp(listener),
         clock,
         settings,
         keys: AccessKeys { primary: key, secondary: None },

@@ -24,6 +24,7 @@ pub mod schema;
 pub mod session;
 pub mod show;
 pub mod target;
+pub mod world;
 
 use std::ffi::OsString;
 use std::io::Write as _;

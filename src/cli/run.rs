@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
+use futures::{StreamExt as _, stream};
 use tokio::task::LocalSet;
 
 use super::check;
@@ -12,7 +13,8 @@ use super::interrupt::Interrupts;
 use super::pick::{self, PickArguments};
 use super::session::{self, Context};
 use super::target::{self, TargetArguments, TargetSpec, Usage};
-use super::{CliError, Exit, complain, print, say};
+use super::{CliError, Exit, complain, print, say, world};
+use crate::engine::Shards;
 use crate::net::Clock;
 use crate::net::budget::Budget;
 use crate::predict::{self, ConflictKind, HubPlace, Limits};
@@ -71,11 +73,13 @@ pub struct RunArguments {
 enum World {
     /// The machine's clock, TCP or TLS
     Sockets,
+    /// A simulated clock and links in memory: hours in seconds, and the same again for a seed
+    Virtual,
 }
 
 /// Runs scenarios: everything is loaded, guarded and budgeted before anything is started.
 pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
-    let World::Sockets = arguments.world;
+    check_world(arguments)?;
     let mut picked = pick::load(&arguments.pick)?;
     check::fit_world(&picked.plans, crate::event::World::Sockets)?;
     let target = arguments.target.target.as_ref().map(TargetSpec::parse).transpose()?;
@@ -100,7 +104,12 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
             clock,
             target,
             ca_file: arguments.target.ca_file.clone(),
-            threads: arguments.threads.map_or_else(|| threads_for(cores), usize::from),
+            shards: match arguments.world {
+                World::Sockets => Shards::Threads(
+                    arguments.threads.map_or_else(|| threads_for(cores), usize::from),
+                ),
+                World::Virtual => Shards::Here,
+            },
             cores,
             latest: if arguments.out.is_some() { Latest::Leave } else { Latest::Follow },
             live: live_mode(arguments),
@@ -113,6 +122,23 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     // A name that is still being looked up is not waited for.
     runtime.shutdown_background();
     exit
+}
+
+/// A virtual world has nothing outside of it.
+fn check_world(arguments: &RunArguments) -> Result<(), CliError> {
+    let TargetArguments { target, ca_file, i_own_this_target } = &arguments.target;
+    let told = [
+        (target.is_some(), "--target", "its only hub is the embedded one"),
+        (ca_file.is_some(), "--ca-file", "its links in memory speak no TLS"),
+        (i_own_this_target.is_some(), "--i-own-this-target", "it loads nothing but its own hub"),
+        (arguments.threads.is_some(), "--threads", "it lives on one thread"),
+    ];
+    match (arguments.world, told.iter().find(|(is_given, ..)| *is_given)) {
+        (World::Virtual, Some((_, flag, why))) => Err(CliError::Usage(format!(
+            "{flag} needs --world sockets: the virtual world has no outside ({why})"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// One generator thread on small machines, else all cores but the hub's.
@@ -173,6 +199,8 @@ struct Job {
     plan: Plan,
     path: PathBuf,
     label: String,
+    /// First run of its scenario.
+    is_first: bool,
     /// Last run of its scenario.
     is_last: bool,
 }
@@ -195,8 +223,8 @@ fn jobs(plans: Vec<Plan>, arguments: &RunArguments, clock: &Clock) -> Vec<Job> {
                 None => Path::new(RUNS).join(format!("{stamp}-{name}")),
             };
             let path = unused(path, &jobs);
-            let is_last = turn == arguments.repeat;
-            jobs.push(Job { plan: plan.clone(), path, label, is_last });
+            let (is_first, is_last) = (turn == 1, turn == arguments.repeat);
+            jobs.push(Job { plan: plan.clone(), path, label, is_first, is_last });
         }
     }
     jobs
@@ -255,7 +283,8 @@ impl ExtraFiles {
     }
 }
 
-/// Runs the jobs one after the other. An interruption ends it after the run it came in.
+/// Runs the jobs in order: one after the other over sockets, virtual worlds side by side on the
+/// cores. An interruption ends it after the run it came in.
 async fn run_all(
     context: &Context,
     jobs: Vec<Job>,
@@ -265,11 +294,19 @@ async fn run_all(
 ) -> Result<Exit, CliError> {
     let scenarios = jobs.iter().filter(|job| job.is_last).count();
     let (mut runs, mut turns, mut exit) = (Vec::new(), Vec::new(), Exit::AsExpected);
-    for job in jobs {
-        if turns.is_empty() {
+    let side_by_side = match context.shards {
+        Shards::Threads(_) => 1,
+        Shards::Here => context.cores,
+    };
+    let running = jobs.into_iter().map(|job| async {
+        if job.is_first {
             foretell(&job.plan);
         }
-        match run_one(context, &job).await {
+        (run_one(context, &job).await, job)
+    });
+    let mut ended = stream::iter(running).buffered(side_by_side);
+    while let Some((result, job)) = ended.next().await {
+        match result {
             Ok(run) => {
                 tell(&run, &job, arguments);
                 exit = exit.max(Exit::of(&run));
@@ -316,11 +353,11 @@ fn foretell(plan: &Plan) {
 
 async fn run_one(context: &Context, job: &Job) -> Result<RunFile, CliError> {
     let folder = RunFolder::create(&job.path)?;
-    let result = session::run(context, job.plan.clone(), &folder, &job.label).await;
-    if result.is_err() {
-        folder.discard_if_empty();
+    let (plan, label) = (job.plan.clone(), job.label.clone());
+    match context.shards {
+        Shards::Threads(_) => session::run(context, plan, folder, &label).await,
+        Shards::Here => world::run(context, plan, folder, label).await,
     }
-    result
 }
 
 /// The report of a run: whole, or its headline where it passed among many of the same.

@@ -11,10 +11,10 @@ use super::embedded::EmbeddedHub;
 use super::interrupt::Interrupts;
 use super::target::{self, TargetSpec};
 use crate::client::Credentials;
-use crate::engine::{self, Control, EngineError, RunInput, Target};
-use crate::event::{HowEnded, Warning, World};
+use crate::engine::{self, Control, EngineError, RunInput, Shards, Target};
+use crate::event::{HowEnded, Warning};
 use crate::measure::Summary;
-use crate::net::{Clock, Connector};
+use crate::net::{Clock, Connector, Network};
 use crate::report::folder::{HTML, LATENCY, RUN};
 use crate::report::live::{Live, LiveMode};
 use crate::report::recorder::Latest;
@@ -28,7 +28,7 @@ use crate::verdict::{self, Outcome};
 const QUEUE_EVENTS: usize = 1 << 16;
 
 /// What all runs of a command share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// The world's clock.
     pub clock: Clock,
@@ -36,8 +36,8 @@ pub struct Context {
     pub target: Option<TargetSpec>,
     /// `--ca-file`.
     pub ca_file: Option<std::path::PathBuf>,
-    /// Shard threads.
-    pub threads: usize,
+    /// Where the shards of clients live, and so the world.
+    pub shards: Shards,
     /// Cores of the machine.
     pub cores: usize,
     /// Whether `latest` follows the runs.
@@ -57,8 +57,22 @@ struct Opened {
     hub: Option<EmbeddedHub>,
 }
 
-/// Runs a plan and writes its folder. `label` names it in the live view.
+/// Runs a plan and writes its folder, which goes away again if nothing comes into it. `label` names
+/// the run in the live view.
 pub async fn run(
+    context: &Context,
+    plan: Plan,
+    folder: RunFolder,
+    label: &str,
+) -> Result<RunFile, CliError> {
+    let result = run_in(context, plan, &folder, label).await;
+    if result.is_err() {
+        folder.discard_if_empty();
+    }
+    result
+}
+
+async fn run_in(
     context: &Context,
     plan: Plan,
     folder: &RunFolder,
@@ -98,10 +112,13 @@ pub async fn run(
 /// Finds or starts what is loaded.
 async fn open(context: &Context, plan: &Plan) -> Result<Opened, CliError> {
     let Some(spec) = &context.target else {
-        let hub = EmbeddedHub::start(plan.hub.clone(), context.clock, plan.seed).await?;
-        let connector = Connector::new(hub.endpoint.clone(), None).await?;
+        let (settings, clock) = (plan.hub.clone(), context.clock);
+        let hub = match context.shards {
+            Shards::Threads(_) => EmbeddedHub::on_a_thread(settings, clock, plan.seed).await?,
+            Shards::Here => EmbeddedHub::beside(Network::start(), settings, clock, plan.seed)?,
+        };
         let target = Target {
-            connector,
+            connector: hub.connector.clone(),
             credentials: Credentials::Key(hub.key.clone()),
             access_key: Some(hub.key.clone()),
             control: Control::Offered,
@@ -139,7 +156,7 @@ async fn execute(
         plan: Arc::clone(plan),
         target,
         clock: context.clock,
-        threads: context.threads,
+        shards: context.shards,
         stop: context.interrupts.stop(),
         events,
         trace,
@@ -164,7 +181,7 @@ fn facts(context: &Context, plan: &Plan, opened: &Opened) -> RunFacts {
         seed: plan.seed,
         plan_hash: plan.hash.clone(),
         duration_ns: nanos(plan.duration),
-        world: World::Sockets,
+        world: context.shards.world(),
         squall_version: env!("CARGO_PKG_VERSION").to_owned(),
         started: String::new(),
         started_unix_ns: context.clock.now_ns(),
@@ -183,7 +200,7 @@ fn facts(context: &Context, plan: &Plan, opened: &Opened) -> RunFacts {
             queue_bytes: plan.hub.queue.bytes,
             queue_messages: plan.hub.queue.messages,
         },
-        threads: context.threads as u64,
+        threads: context.shards.count() as u64,
         cores: context.cores as u64,
     }
 }

@@ -15,11 +15,12 @@ use super::behaviour::vanish;
 use super::session::{Session, Start};
 use super::{Identity, increment};
 use crate::event::{ClientObservation, CloseFirst, ConnectFailure, HandshakeFailure};
-use crate::net::Stream;
 use crate::net::relay::{RelayHandle, relay};
+use crate::net::{Dial, Stream};
 use crate::pace::{self, Purpose};
 use crate::protocol::Subprotocol;
 use crate::protocol::subprotocol::ServerFrame;
+use crate::scenario::plan::Population;
 use crate::secret::Secret;
 use crate::ws::frame::{client_frame, close_payload};
 use crate::ws::handshake::{UpgradeAnswer, UpgradeRequest, upgrade};
@@ -103,7 +104,7 @@ pub async fn open(
     let started = Instant::now();
     progress.set(Progress::Dialling(started));
     increment(&me.shard.counts.attempts);
-    let (stream, relay) = timeout(me.limits.connect, connect(me))
+    let (stream, relay) = timeout(me.limits.connect, connect(me, attempt))
         .await
         .map_err(|_| Failure::from(ConnectFailure::TimedOut))??;
     progress.set(Progress::Shaking(started));
@@ -132,9 +133,10 @@ pub async fn open(
 }
 
 /// The connection, behind a relay where it has to be able to go silent.
-async fn connect(me: &Identity) -> Result<(Stream, Option<RelayHandle>), Failure> {
-    let buffers = me.population().buffers;
-    let connected = me.shard.connector.connect(buffers).await;
+async fn connect(me: &Identity, attempt: u32) -> Result<(Stream, Option<RelayHandle>), Failure> {
+    let Population { buffers, shaping, .. } = *me.population();
+    let jitter = (!shaping.jitter.is_zero()).then(|| Box::new(me.rng(Purpose::Link, attempt)));
+    let connected = me.shard.connector.connect(Dial { buffers, shaping, jitter }).await;
     let far = connected.map_err(|error| Failure::from(error.failure))?;
     if !vanish::needs_relay(&me.population().behaviours) {
         return Ok((far, None));

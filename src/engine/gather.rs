@@ -10,7 +10,6 @@ use super::ledger::{HubTime, HubView, Joiner};
 use super::rest::SignedCaller;
 use super::{EngineError, Stop};
 use crate::event::{Phase, Warning};
-use crate::net::budget;
 use crate::protocol::control::{COUNTERS_PATH, Counters};
 
 /// Times the hub is asked for its counters, at most, until nothing is open any more.
@@ -107,7 +106,7 @@ impl Dispatcher {
     async fn count_descriptors(&mut self, before: Option<u64>) -> Result<(), EngineError> {
         self.summary.health.descriptors_before = before;
         for _ in 0..DESCRIPTOR_LOOKS {
-            let now = budget::descriptors_open();
+            let now = self.hands.target.connector.open_ends();
             self.summary.health.descriptors_after = now;
             if now <= before || self.stopped == Stop::Now {
                 break;

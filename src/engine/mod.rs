@@ -49,6 +49,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::client::Credentials;
 use crate::event::Event;
+use crate::event::World;
 use crate::measure::Summary;
 use crate::net::{Clock, Connector};
 use crate::scenario::Plan;
@@ -87,6 +88,35 @@ pub enum Stop {
     Now,
 }
 
+/// Where the shards of clients live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shards {
+    /// On so many threads of their own, at least 1. The target is dialled over sockets.
+    Threads(usize),
+    /// One of them, on the thread of whoever runs the plan: the virtual world has no other.
+    Here,
+}
+
+impl Shards {
+    /// The world they make.
+    #[must_use]
+    pub const fn world(self) -> World {
+        match self {
+            Self::Threads(_) => World::Sockets,
+            Self::Here => World::Virtual,
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Threads(count) => count,
+            Self::Here => 1,
+        }
+    }
+}
+
 /// What a run needs.
 #[derive(Debug)]
 pub struct RunInput {
@@ -96,8 +126,8 @@ pub struct RunInput {
     pub target: Target,
     /// The world's clock.
     pub clock: Clock,
-    /// Shard threads, at least 1.
-    pub threads: usize,
+    /// Where the shards of clients live.
+    pub shards: Shards,
     /// Asks to stop.
     pub stop: watch::Receiver<Stop>,
     /// Takes the events; bounded. When it is full an event is lost, counted, and the run invalid.
@@ -123,8 +153,9 @@ pub enum EngineError {
     Internal(String),
 }
 
-/// Runs a plan to its end. Must be called inside a current-thread runtime; it brings a `LocalSet`
-/// of its own for the dispatcher's tasks, and shards run on threads of their own.
+/// Runs a plan to its end. Must be called inside a current-thread runtime and a `LocalSet`. Shards
+/// on threads leave the dispatcher's tasks alone on a set of their own; those that live here share
+/// the caller's with it, as they share its thread.
 ///
 /// Ends by itself within the plan's duration plus its grace for draining, for leaving, and for
 /// gathering; on [`Stop::Now`] within a second.
@@ -133,7 +164,10 @@ pub enum EngineError {
 ///
 /// Only before load begins, except for [`EngineError::Internal`].
 pub async fn run(input: RunInput) -> Result<Summary, EngineError> {
-    tokio::task::LocalSet::new().run_until(phases::run(input)).await
+    match input.shards {
+        Shards::Threads(_) => tokio::task::LocalSet::new().run_until(phases::run(input)).await,
+        Shards::Here => phases::run(input).await,
+    }
 }
 
 #[cfg(test)]

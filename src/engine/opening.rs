@@ -18,14 +18,13 @@ use super::streams::{self, HubLine};
 use super::{Control, EngineError, Target};
 use crate::client::Credentials;
 use crate::event::HandshakeFailure;
-use crate::net::{Clock, Stream};
+use crate::net::{Clock, Dial, Stream};
 use crate::pace::{self, Purpose};
 use crate::protocol::control::{
     CAPABILITIES_PATH, CONTROL_VERSION, Capabilities, LEDGER_PATH, StartTimeline, TIMELINE_PATH,
     TRACE_PATH, TimelineStarted,
 };
 use crate::protocol::rest::Operation;
-use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{CloseCode, Subprotocol};
 use crate::scenario::Plan;
 use crate::secret::Secret;
@@ -214,7 +213,7 @@ async fn probe_plain(plan: &Plan, target: &Target) -> Result<(), EngineError> {
     let endpoint = target.connector.endpoint();
     let told = |what: String| EngineError::Unreachable(format!("{endpoint}: {what}"));
     let late = |what: &str| told(format!("no {what} within {CALL_WITHIN:?}"));
-    let connecting = target.connector.connect(SocketBuffers::default());
+    let connecting = target.connector.connect(Dial::default());
     let stream = timeout(CALL_WITHIN, connecting)
         .await
         .map_err(|_| late("connection"))?

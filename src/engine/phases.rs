@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -17,11 +16,11 @@ use super::links::{COMMANDS_MAX, Command, REPORTS_MAX, ShardLinks, ShardPhase, S
 use super::opening::{self, Opened};
 use super::shard::{self, LEAVE_BATCH, ShardSetup};
 use super::streams::HUB_LINES_MAX;
-use super::{EngineError, RunInput, Stop, rest_traffic, traffic};
+use super::{EngineError, RunInput, Shards, Stop, rest_traffic, traffic};
 use crate::client::EndSink;
 use crate::event::{ClientEnd, EventKind, HowEnded, Phase, RunStarted, Warning, World};
 use crate::measure::{Memory, StreamBook, Summary};
-use crate::net::{Pacer, budget};
+use crate::net::{Connector, Pacer, budget};
 use crate::scenario::plan::Senders;
 use crate::verdict;
 
@@ -40,12 +39,29 @@ const LEAVE_MARGIN: Duration = Duration::from_millis(500);
 
 /// What lives beside the dispatcher while it pumps.
 struct Company {
-    threads: Vec<JoinHandle<()>>,
+    shards: Vec<RunningShard>,
     ends_lost: Arc<AtomicU64>,
     rest_stop: Option<watch::Sender<()>>,
     descriptors_before: Option<u64>,
     resident_before: Option<u64>,
     opened: Opened,
+}
+
+/// A shard that was started.
+enum RunningShard {
+    Thread(std::thread::JoinHandle<()>),
+    Task(tokio::task::JoinHandle<()>),
+}
+
+impl RunningShard {
+    /// Waits for a shard that has said its last word; what is left of it takes no time.
+    async fn join(self) -> Result<(), EngineError> {
+        let joined = match self {
+            Self::Thread(thread) => thread.join().is_ok(),
+            Self::Task(task) => task.await.is_ok(),
+        };
+        if joined { Ok(()) } else { Err(EngineError::Internal("a shard panicked".to_owned())) }
+    }
 }
 
 /// Runs a plan to its end, on the current `LocalSet`.
@@ -55,10 +71,10 @@ pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
     dispatcher.note_memory(company.resident_before);
     drop(company.rest_stop.take());
     dispatcher.wind_down().await?;
-    for thread in company.threads.drain(..) {
+    for shard in company.shards.drain(..) {
         // A shard that has not ended by now is reported as tasks left over; nobody waits for it.
         if dispatcher.all_shards_ended() {
-            thread.join().map_err(|_| EngineError::Internal("a shard panicked".to_owned()))?;
+            shard.join().await?;
         }
     }
     if dispatcher.stopped < Stop::Now {
@@ -71,17 +87,17 @@ pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
 
 /// Opens the target and starts the shards. The epoch is near when this returns.
 async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> {
-    let RunInput { plan, target, clock, threads, mut stop, events, trace } = input;
+    let RunInput { plan, target, clock, shards: place, mut stop, events, trace } = input;
     let (ledger, hub) = mpsc::channel(HUB_LINES_MAX);
     let opened = tokio::select! {
         biased;
         Ok(_) = stop.wait_for(|&wish| wish > Stop::Run) => return Err(EngineError::Interrupted),
         opened = opening::open(&plan, &target, clock, ledger, trace) => opened?,
     };
-    let descriptors_before = budget::descriptors_open();
+    let descriptors_before = target.connector.open_ends();
     let resident_before = budget::resident_bytes();
 
-    let layout = Layout::new(&plan, threads);
+    let layout = Layout::new(&plan, place.count());
     let book = StreamBook::new(plan.streams as usize);
     let (report, reports) = mpsc::channel(REPORTS_MAX);
     let (end, ends) = mpsc::channel::<ClientEnd>(ENDS_MAX);
@@ -97,7 +113,6 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
             shard: number,
             clock,
             epoch,
-            connector: target.connector.clone(),
             credentials: target.credentials.clone(),
             book: Arc::clone(&book),
             ends: EndSink { queue: end.clone(), lost: Arc::clone(&ends_lost) },
@@ -105,9 +120,8 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
             reports: report.clone(),
         });
     }
-    let spawned: std::io::Result<Vec<_>> = shards.into_iter().map(shard::spawn).collect();
-    let threads = spawned
-        .map_err(|error| EngineError::Internal(format!("no thread for the clients: {error}")))?;
+    let start = |setup| start_shard(setup, place, &target.connector);
+    let running = shards.into_iter().map(start).collect::<Result<_, _>>()?;
 
     let (outcome, outcomes) = mpsc::channel(OUTCOMES_MAX);
     let time = HubTime { epoch_unix_ns: clock.at_ns(epoch), ahead_ns: opened.hub_ahead_ns };
@@ -125,22 +139,44 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
     });
     let inbox = Inbox { stop, reports, outcomes, hub, ends };
     let mut dispatcher = Dispatcher::new(hands, inbox, events, joiner);
-    dispatcher.announce();
+    dispatcher.announce(place.world());
     let rest_stop = Some(dispatcher.start_rest_traffic());
-    let company =
-        Company { threads, ends_lost, rest_stop, descriptors_before, resident_before, opened };
+    let company = Company {
+        shards: running,
+        ends_lost,
+        rest_stop,
+        descriptors_before,
+        resident_before,
+        opened,
+    };
     Ok((dispatcher, company))
 }
 
+fn start_shard(
+    setup: ShardSetup,
+    place: Shards,
+    connector: &Connector,
+) -> Result<RunningShard, EngineError> {
+    match (place, connector) {
+        (Shards::Here, _) => Ok(RunningShard::Task(shard::spawn_here(setup, connector.clone()))),
+        (Shards::Threads(_), Connector::Sockets(dialler)) => shard::spawn(setup, dialler.clone())
+            .map(RunningShard::Thread)
+            .map_err(|error| EngineError::Internal(format!("no thread for the clients: {error}"))),
+        (Shards::Threads(_), Connector::Links { .. }) => Err(EngineError::Internal(
+            "links in memory cannot be dialled from other threads".to_owned(),
+        )),
+    }
+}
+
 impl Dispatcher {
-    fn announce(&mut self) {
+    fn announce(&mut self, world: World) {
         let hands = Rc::clone(&self.hands);
         let plan = &hands.plan;
         self.emit(EventKind::RunStarted(Box::new(RunStarted {
             scenario: plan.name.clone(),
             seed: plan.seed,
             plan_hash: plan.hash.clone(),
-            world: World::Sockets,
+            world,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             target: hands.target.connector.endpoint().to_string(),
             epoch_unix_ns: hands.clock.at_ns(hands.epoch),

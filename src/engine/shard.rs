@@ -2,7 +2,7 @@
 //! send.
 //!
 //! The body is an async function on some `LocalSet`; it does not know whether it has a thread of
-//! its own. [`spawn`] gives it one.
+//! its own. [`spawn`] gives it one, [`spawn_here`] does not.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ use crate::client::{
     CONNECTS_IN_FLIGHT_MAX, Credentials, EndSink, Shard, ShardCounts, VirtualClient,
 };
 use crate::measure::{LatencySet, LiveCounts, StreamBook};
-use crate::net::{Clock, Connector, Pacer};
+use crate::net::{Clock, Connector, Dialler, Pacer};
 use crate::scenario::Plan;
 
 /// Bytes of a shard's buffer for reading, shared by its clients.
@@ -52,8 +52,6 @@ pub(super) struct ShardSetup {
     pub(super) clock: Clock,
     /// Start of the timeline.
     pub(super) epoch: Instant,
-    /// Dials the hub.
-    pub(super) connector: Connector,
     /// How clients authenticate.
     pub(super) credentials: Credentials,
     /// Streams of the run.
@@ -67,7 +65,10 @@ pub(super) struct ShardSetup {
 }
 
 /// Runs a shard on a thread of its own, with a runtime of its own.
-pub(super) fn spawn(setup: ShardSetup) -> std::io::Result<std::thread::JoinHandle<()>> {
+pub(super) fn spawn(
+    setup: ShardSetup,
+    dialler: Dialler,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
     let name = format!("squall-shard-{}", setup.shard);
     std::thread::Builder::new().name(name).spawn(move || {
         let mut farewell = Farewell {
@@ -77,12 +78,17 @@ pub(super) fn spawn(setup: ShardSetup) -> std::io::Result<std::thread::JoinHandl
         };
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
-                tokio::task::LocalSet::new().block_on(&runtime, shard(setup));
+                tokio::task::LocalSet::new().block_on(&runtime, shard(setup, dialler.into()));
                 farewell.why = None;
             }
             Err(error) => farewell.why = Some(format!("no runtime: {error}")),
         }
     })
+}
+
+/// Runs a shard on the current `LocalSet`.
+pub(super) fn spawn_here(setup: ShardSetup, connector: Connector) -> JoinHandle<()> {
+    tokio::task::spawn_local(shard(setup, connector))
 }
 
 /// Tells the dispatcher of a thread that ends without a result, however that comes about.
@@ -103,7 +109,7 @@ impl Drop for Farewell {
 }
 
 /// Lives a shard's life, until it is told to finish or the dispatcher is gone.
-pub(super) async fn shard(setup: ShardSetup) {
+pub(super) async fn shard(setup: ShardSetup, connector: Connector) {
     let ShardSetup { commands, reports, layout, shard, .. } = setup;
     let arrivals = Arrivals::of_shard(&setup.plan, &layout, shard);
     let sends = Sends::of_shard(&setup.plan, &layout, shard);
@@ -112,7 +118,7 @@ pub(super) async fn shard(setup: ShardSetup) {
         plan: Arc::clone(&setup.plan),
         clock: setup.clock,
         epoch: setup.epoch,
-        connector: setup.connector,
+        connector,
         credentials: setup.credentials,
         book: setup.book,
         pacer: Pacer::start(),

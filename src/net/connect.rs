@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use rand_chacha::ChaCha8Rng;
 use rustls::CertificateError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -12,11 +13,13 @@ use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Stream;
-use super::budget::is_out_of_descriptors;
+use super::budget::{descriptors_open, is_out_of_descriptors};
+use super::link::{Network, Route};
 use super::stream::{Tcp, set_buffers};
 use crate::event::ConnectFailure;
 use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{Endpoint, Scheme};
+use crate::scenario::plan::Shaping;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +41,80 @@ impl ConnectError {
     }
 }
 
-/// Dials one endpoint. Cheap to clone, and free to move between threads.
+/// How to connect.
+#[derive(Debug, Default)]
+pub struct Dial {
+    /// Buffers of this end, in bytes as asked for.
+    pub buffers: SocketBuffers,
+    /// What lies between the ends. Only links in memory can be shaped; sockets leave it alone, so
+    /// that a plan with shaping is refused for them before anything starts.
+    pub shaping: Shaping,
+    /// Draws the shaping's jitter.
+    pub jitter: Option<Box<ChaCha8Rng>>,
+}
+
+/// Dials one endpoint. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Connector {
+pub enum Connector {
+    /// Over TCP or TLS.
+    Sockets(Dialler),
+    /// Over a network in memory.
+    Links {
+        /// The world's.
+        network: Network,
+        /// Who is dialled.
+        endpoint: Endpoint,
+    },
+}
+
+impl From<Dialler> for Connector {
+    fn from(dialler: Dialler) -> Self {
+        Self::Sockets(dialler)
+    }
+}
+
+impl Connector {
+    /// Dials over sockets; see [`Dialler::new`].
+    pub async fn new(endpoint: Endpoint, ca_file: Option<&Path>) -> Result<Self, ConnectError> {
+        Ok(Self::Sockets(Dialler::new(endpoint, ca_file).await?))
+    }
+
+    /// The endpoint it dials.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        match self {
+            Self::Sockets(dialler) => &dialler.endpoint,
+            Self::Links { endpoint, .. } => endpoint,
+        }
+    }
+
+    /// Opens a connection. The caller bounds the time. (Over sockets see [`Dialler::connect`].)
+    pub async fn connect(&self, dial: Dial) -> Result<Stream, ConnectError> {
+        match self {
+            Self::Sockets(dialler) => dialler.connect(dial.buffers).await,
+            Self::Links { network, endpoint } => {
+                let Dial { buffers, shaping, jitter } = dial;
+                let route = Route { shaping, jitter };
+                let link = network.dial(&endpoint.authority(), buffers, route).await;
+                link.map(Stream::Link).map_err(|error| unanswered(&endpoint.host, &error))
+            }
+        }
+    }
+
+    /// What of this process's is held by open connections: descriptors of all kinds over sockets
+    /// (`None` where that cannot be told), ends of links in memory.
+    #[must_use]
+    pub fn open_ends(&self) -> Option<u64> {
+        match self {
+            Self::Sockets(_) => descriptors_open(),
+            Self::Links { network, .. } => Some(network.open_ends()),
+        }
+    }
+}
+
+/// Dials one endpoint over TCP or TLS. Cheap to clone, and free to move between threads.
+#[derive(Clone, Debug)]
+pub struct Dialler {
     endpoint: Endpoint,
     /// At least one.
     addresses: Arc<[SocketAddr]>,
@@ -53,7 +127,7 @@ struct Tls {
     name: ServerName<'static>,
 }
 
-impl Connector {
+impl Dialler {
     /// Resolves the host once and, for https, loads the trusted roots (the system's, and those of
     /// `ca_file` in PEM). The error says what to do.
     pub async fn new(endpoint: Endpoint, ca_file: Option<&Path>) -> Result<Self, ConnectError> {
@@ -63,12 +137,6 @@ impl Connector {
             Scheme::Https => Some(Tls::new(&endpoint.host, ca_file)?),
         };
         Ok(Self { endpoint, addresses: addresses.into(), tls })
-    }
-
-    /// The endpoint it dials.
-    #[must_use]
-    pub const fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
     }
 
     /// Opens a connection: `TCP_NODELAY`, buffers set before connect, TLS handshake done. The
@@ -130,6 +198,11 @@ async fn connect_tcp(address: SocketAddr, buffers: SocketBuffers) -> io::Result<
 
 /// Names the kind of a failed TCP connect, and what to do.
 fn connect_error(address: SocketAddr, error: &io::Error) -> ConnectError {
+    unanswered(&address.to_string(), error)
+}
+
+/// The same, for whoever was dialled.
+fn unanswered(whom: &str, error: &io::Error) -> ConnectError {
     let (failure, remedy) = match error.kind() {
         _ if is_out_of_descriptors(error) => (
             ConnectFailure::DescriptorsExhausted,
@@ -148,7 +221,7 @@ fn connect_error(address: SocketAddr, error: &io::Error) -> ConnectError {
         }
         _ => (ConnectFailure::Other, ""),
     };
-    ConnectError { failure, detail: format!("cannot connect to {address}: {error}{remedy}") }
+    ConnectError { failure, detail: format!("cannot connect to {whom}: {error}{remedy}") }
 }
 
 impl Tls {
@@ -311,8 +384,8 @@ mod tests {
             Self { listener, acceptor: Arc::new(config).into(), endpoint, ca_file }
         }
 
-        async fn connector(&self) -> Connector {
-            Connector::new(self.endpoint.clone(), Some(self.ca_file.path())).await.unwrap()
+        async fn connector(&self) -> Dialler {
+            Dialler::new(self.endpoint.clone(), Some(self.ca_file.path())).await.unwrap()
         }
 
         async fn accept(&self) -> io::Result<Stream> {
@@ -334,7 +407,7 @@ mod tests {
     #[tokio::test]
     async fn a_plain_connection_has_its_buffers_before_it_connects() {
         let (listener, endpoint) = listener(Scheme::Http).await;
-        let connector = Connector::new(endpoint, None).await.unwrap();
+        let connector = Dialler::new(endpoint, None).await.unwrap();
         let buffers = SocketBuffers { send: Some(8192), receive: Some(4096) };
         let stream = bounded(connector.connect(buffers)).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
@@ -354,12 +427,12 @@ mod tests {
         let (listener, endpoint) = listener(Scheme::Http).await;
         let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let addresses = [nobody, listener.local_addr().unwrap()].into();
-        let connector = Connector { endpoint, addresses, tls: None };
+        let connector = Dialler { endpoint, addresses, tls: None };
         bounded(connector.connect(SocketBuffers::default())).await.unwrap();
 
         // The second one cannot be dialled from here, which is no news about ports.
         let addresses = [nobody, "[2001:db8::1]:9".parse().unwrap()].into();
-        let connector = Connector { addresses, ..connector };
+        let connector = Dialler { addresses, ..connector };
         let error = bounded(connector.connect(SocketBuffers::default())).await.unwrap_err();
         assert_eq!(error.failure, ConnectFailure::ConnectionRefused, "{error}");
     }
@@ -368,7 +441,7 @@ mod tests {
     async fn a_failed_connect_names_its_kind_and_a_remedy() {
         let (listener, endpoint) = listener(Scheme::Http).await;
         drop(listener);
-        let connector = Connector::new(endpoint, None).await.unwrap();
+        let connector = Dialler::new(endpoint, None).await.unwrap();
         let error = bounded(connector.connect(SocketBuffers::default())).await.unwrap_err();
         assert_eq!(error.failure, ConnectFailure::ConnectionRefused);
         assert!(error.to_string().contains("is the hub running"), "{error}");
@@ -473,7 +546,7 @@ mod tests {
     async fn an_unknown_authority_is_refused_with_the_flag_to_use() {
         let (server, other) = (TlsServer::start().await, TlsServer::start().await);
         let endpoint = server.endpoint.clone();
-        let connector = Connector::new(endpoint, Some(other.ca_file.path())).await.unwrap();
+        let connector = Dialler::new(endpoint, Some(other.ca_file.path())).await.unwrap();
         let (error, _) = bounded(async {
             tokio::join!(connector.connect(SocketBuffers::default()), server.accept())
         })
@@ -535,7 +608,7 @@ mod tests {
         let empty = tempfile::NamedTempFile::new().unwrap();
         let missing = std::path::PathBuf::from("no-such-folder/ca.pem");
         for path in [empty.path(), &missing] {
-            let error = Connector::new(endpoint.clone(), Some(path)).await.unwrap_err().to_string();
+            let error = Dialler::new(endpoint.clone(), Some(path)).await.unwrap_err().to_string();
             let name = path.display().to_string();
             assert!(error.contains(&name) && error.contains("PEM"), "{error}");
         }

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
 
 use super::Connector;
-use crate::protocol::settings::SocketBuffers;
+use super::connect::Dial;
 
 /// A request. Header values may hold tokens and are never logged.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ pub enum HttpError {
 #[derive(Debug)]
 pub struct HttpCaller {
     connector: Connector,
-    kept: Option<Link>,
+    kept: Option<Exchange>,
 }
 
 impl HttpCaller {
@@ -103,7 +103,7 @@ impl HttpCaller {
         within: Duration,
     ) -> Result<(http::StatusCode, Lines), HttpError> {
         let open = async {
-            let mut link = Link::open(&self.connector).await?;
+            let mut link = Exchange::open(&self.connector).await?;
             let answer = link.send(self.on_the_wire(&request)?).await.map_err(Unanswered::error)?;
             Ok((answer.status(), Lines::new(answer.into_body(), link)))
         };
@@ -118,13 +118,13 @@ impl HttpCaller {
                 result => return result.map_err(Unanswered::error),
             }
         }
-        let link = Link::open(&self.connector).await?;
+        let link = Exchange::open(&self.connector).await?;
         self.exchange_over(link, request).await.map_err(Unanswered::error)
     }
 
     async fn exchange_over(
         &mut self,
-        mut link: Link,
+        mut link: Exchange,
         request: &HttpRequest,
     ) -> Result<HttpAnswer, Unanswered> {
         let request = self.on_the_wire(request).map_err(Unanswered::Final)?;
@@ -180,26 +180,26 @@ impl Unanswered {
 }
 
 /// A connection, and the task that drives it. Dropping it closes the connection.
-struct Link {
+struct Exchange {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("closed", &self.sender.is_closed()).finish_non_exhaustive()
+        f.debug_struct("Exchange").field("closed", &self.sender.is_closed()).finish_non_exhaustive()
     }
 }
 
-impl Drop for Link {
+impl Drop for Exchange {
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-impl Link {
+impl Exchange {
     async fn open(connector: &Connector) -> Result<Self, HttpError> {
-        let stream = connector.connect(SocketBuffers::default()).await?;
+        let stream = connector.connect(Dial::default()).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| HttpError::Broken(error.to_string()))?;
@@ -235,7 +235,7 @@ pub struct Lines {
     /// Bytes at the start of `buffer` known to hold no end of line.
     searched: usize,
     body_state: BodyState,
-    _link: Link,
+    _link: Exchange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,7 +245,7 @@ enum BodyState {
 }
 
 impl Lines {
-    fn new(body: Incoming, link: Link) -> Self {
+    fn new(body: Incoming, link: Exchange) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),

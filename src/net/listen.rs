@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::time::Instant;
 
 use super::Stream;
+use super::link::LinkListener;
 use super::stream::set_buffers;
 use crate::protocol::settings::SocketBuffers;
 
@@ -28,9 +29,52 @@ pub struct ListenOptions {
     pub buffers: SocketBuffers,
 }
 
-/// A bound listener.
+/// Where connections come from.
 #[derive(Debug)]
-pub struct Listener {
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// The network in memory.
+    Links(LinkListener),
+}
+
+impl Listener {
+    /// Changes the buffers of the connections accepted from now on; see
+    /// [`TcpListener::set_buffers`].
+    pub fn set_buffers(&self, buffers: SocketBuffers) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.set_buffers(buffers),
+            Self::Links(listener) => {
+                listener.set_buffers(buffers);
+                Ok(())
+            }
+        }
+    }
+
+    /// The listen backlog in force.
+    #[must_use]
+    pub const fn backlog(&self) -> u32 {
+        match self {
+            Self::Tcp(listener) => listener.backlog(),
+            Self::Links(_) => LinkListener::BACKLOG,
+        }
+    }
+
+    /// The next connection; see [`TcpListener::accept`].
+    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await,
+            Self::Links(listener) => {
+                let (link, peer) = listener.accept().await;
+                Ok((Stream::Link(link), peer))
+            }
+        }
+    }
+}
+
+/// A bound TCP listener.
+#[derive(Debug)]
+pub struct TcpListener {
     inner: tokio::net::TcpListener,
     backlog: u32,
     buffers: Cell<SocketBuffers>,
@@ -38,7 +82,7 @@ pub struct Listener {
     paused_until: Cell<Option<Instant>>,
 }
 
-impl Listener {
+impl TcpListener {
     /// Binds, with the system's largest listen backlog (`net.core.somaxconn`). Must be called
     /// inside a runtime.
     pub fn bind(options: ListenOptions) -> io::Result<Self> {
@@ -135,12 +179,12 @@ mod tests {
     use super::*;
     use crate::net::testing::bounded;
 
-    fn bind(buffers: SocketBuffers) -> Listener {
+    fn bind(buffers: SocketBuffers) -> TcpListener {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Listener::bind(ListenOptions { address, buffers }).unwrap()
+        TcpListener::bind(ListenOptions { address, buffers }).unwrap()
     }
 
-    async fn accepted(listener: &Listener) -> (Stream, TcpStream) {
+    async fn accepted(listener: &TcpListener) -> (Stream, TcpStream) {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = bounded(listener.accept()).await.unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
@@ -197,6 +241,6 @@ mod tests {
             address: listener.local_addr().unwrap(),
             buffers: SocketBuffers::default(),
         };
-        assert_eq!(Listener::bind(options).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(TcpListener::bind(options).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 }

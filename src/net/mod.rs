@@ -5,14 +5,16 @@ pub mod budget;
 pub mod clock;
 pub mod connect;
 pub mod http;
+pub mod link;
 pub mod listen;
 pub mod pacer;
 pub mod relay;
 pub mod stream;
 
 pub use clock::Clock;
-pub use connect::{ConnectError, Connector};
-pub use listen::{ListenOptions, Listener};
+pub use connect::{ConnectError, Connector, Dial, Dialler};
+pub use link::Network;
+pub use listen::{ListenOptions, Listener, TcpListener};
 pub use pacer::{Due, Pacer};
 pub use stream::Stream;
 

@@ -17,6 +17,7 @@ use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
 use super::Stream;
+use super::link::Silencer;
 
 /// Bytes in flight inside the relay, per direction.
 const PIPE_BYTES: usize = 4 * 1024;
@@ -31,8 +32,14 @@ const STRANGERS_MAX: u32 = 16;
 
 /// Silences and ends a relay. Dropping it ends the relay (both sides are reset).
 #[derive(Debug)]
-pub struct RelayHandle {
-    mode: watch::Sender<Mode>,
+pub struct RelayHandle(Handle);
+
+#[derive(Debug)]
+enum Handle {
+    /// Of a relay between sockets.
+    Relay(watch::Sender<Mode>),
+    /// A link needs no relay: it goes silent by itself.
+    Link(Silencer),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +51,12 @@ enum Mode {
 impl RelayHandle {
     /// From now on nothing passes.
     pub fn silence(&self) {
-        self.mode.send_replace(Mode::Silent);
+        match &self.0 {
+            Handle::Relay(mode) => {
+                mode.send_replace(Mode::Silent);
+            }
+            Handle::Link(silencer) => silencer.silence(),
+        }
     }
 }
 
@@ -52,10 +64,14 @@ impl RelayHandle {
 /// near side, and returns the stream the client uses. The relay's task runs on the current
 /// `LocalSet`.
 pub async fn relay(far: Stream, receive_buffer: Option<u32>) -> io::Result<(Stream, RelayHandle)> {
+    if let Stream::Link(link) = far {
+        let handle = RelayHandle(Handle::Link(link.silencer()));
+        return Ok((Stream::Link(link), handle));
+    }
     let (client, near) = loopback_pair(receive_buffer).await?;
     let (mode, told) = watch::channel(Mode::Forwarding);
     tokio::task::spawn_local(run(Relay::new(near, far), told));
-    Ok((client, RelayHandle { mode }))
+    Ok((client, RelayHandle(Handle::Relay(mode))))
 }
 
 /// Two ends of a connection: the client's and the relay's.

@@ -11,6 +11,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::link::Link;
 use crate::protocol::settings::SocketBuffers;
 
 /// A byte stream between a client and a hub.
@@ -20,6 +21,8 @@ pub enum Stream {
     Tcp(Tcp),
     /// TLS over TCP, client or server side.
     Tls(Box<tokio_rustls::TlsStream<Tcp>>),
+    /// A connection in memory.
+    Link(Link),
 }
 
 impl From<TcpStream> for Stream {
@@ -34,7 +37,14 @@ impl Stream {
     pub fn abort(self) {
         // With no time to linger, closing the descriptor drops the queue and sends RST. The option
         // cannot fail on a TCP socket; were it to, the peer would see an end instead.
-        let _ = self.tcp().io.set_zero_linger();
+        let _ = match &self {
+            Self::Tcp(tcp) => tcp.io.set_zero_linger(),
+            Self::Tls(tls) => tls.get_ref().0.io.set_zero_linger(),
+            Self::Link(link) => {
+                link.abort();
+                Ok(())
+            }
+        };
     }
 
     /// Ready once the peer has reset the connection, without reading: what is unread stays unread,
@@ -43,23 +53,42 @@ impl Stream {
     /// One waiter at a time: the last context polled with is woken, also when the stream is read or
     /// written in between.
     pub fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.tcp_mut().poll_hung_up(cx)
+        match self {
+            Self::Tcp(tcp) => tcp.poll_hung_up(cx),
+            Self::Tls(tls) => tls.get_mut().0.poll_hung_up(cx),
+            Self::Link(link) => link.poll_hung_up(cx),
+        }
     }
 
     /// The peer's address.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp().io.peer_addr()
+        match self {
+            Self::Tcp(tcp) => tcp.io.peer_addr(),
+            Self::Tls(tls) => tls.get_ref().0.io.peer_addr(),
+            Self::Link(link) => Ok(link.peer_addr()),
+        }
     }
 
     /// The address at this end.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp().io.local_addr()
+        match self {
+            Self::Tcp(tcp) => tcp.io.local_addr(),
+            Self::Tls(tls) => tls.get_ref().0.io.local_addr(),
+            Self::Link(link) => Ok(link.local_addr()),
+        }
     }
 
-    /// Sets kernel buffers of an open stream (`SO_SNDBUF`, `SO_RCVBUF`), in bytes as asked for;
-    /// `None` leaves a buffer as it is.
+    /// Sets buffers of an open stream (`SO_SNDBUF`, `SO_RCVBUF`), in bytes as asked for; `None`
+    /// leaves a buffer as it is.
     pub fn set_buffers(&self, buffers: SocketBuffers) -> io::Result<()> {
-        set_buffers(&SockRef::from(&*self.tcp().io), buffers)
+        match self {
+            Self::Tcp(tcp) => set_buffers(&SockRef::from(&*tcp.io), buffers),
+            Self::Tls(tls) => set_buffers(&SockRef::from(&*tls.get_ref().0.io), buffers),
+            Self::Link(link) => {
+                link.set_buffers(buffers);
+                Ok(())
+            }
+        }
     }
 
     /// Writes what the socket takes now of several buffers, without waiting;
@@ -69,6 +98,7 @@ impl Stream {
     pub fn try_write_vectored(&mut self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => tcp.io.try_write_vectored(buffers),
+            Self::Link(link) => link.try_write(buffers),
             // Whoever flushes is waiting with its own waker, which a poll from here would replace.
             Self::Tls(_) if self.has_unsent() => Err(io::ErrorKind::WouldBlock.into()),
             Self::Tls(tls) => {
@@ -88,31 +118,17 @@ impl Stream {
     pub fn write_now(&mut self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => SockRef::from(&*tcp.io).send_vectored(buffers),
-            Self::Tls(_) => self.try_write_vectored(buffers),
+            Self::Tls(_) | Self::Link(_) => self.try_write_vectored(buffers),
         }
     }
 
     /// Whether bytes that were taken still wait inside the stream, and leave only if somebody polls
-    /// a flush. Never with plain TCP.
+    /// a flush. Only with TLS.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
         match self {
-            Self::Tcp(_) => false,
+            Self::Tcp(_) | Self::Link(_) => false,
             Self::Tls(tls) => tls.get_ref().1.wants_write(),
-        }
-    }
-
-    fn tcp(&self) -> &Tcp {
-        match self {
-            Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        }
-    }
-
-    fn tcp_mut(&mut self) -> &mut Tcp {
-        match self {
-            Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_mut().0,
         }
     }
 }
@@ -136,6 +152,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Link(link) => link.poll_read(cx, buf),
             Self::Tls(tls) => match ready!(Pin::new(tls.as_mut()).poll_read(cx, buf)) {
                 // TCP ended without TLS's own farewell. Whether anything is missing is judged by
                 // the protocol above, which has an end of its own.
@@ -155,6 +172,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Self::Link(link) => link.poll_write(cx, &[io::IoSlice::new(buf)]),
         }
     }
 
@@ -166,6 +184,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
+            Self::Link(link) => link.poll_write(cx, bufs),
         }
     }
 
@@ -177,6 +196,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::Link(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -185,6 +205,10 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Self::Link(link) => {
+                link.shut_down();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -328,7 +352,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::net::testing::{bounded, pair, pause};
+    use crate::net::testing::{bounded, local, pair, pause};
 
     /// Writes until the socket takes nothing more for a while.
     async fn fill(stream: &mut Stream) -> usize {
@@ -346,7 +370,7 @@ mod tests {
     fn watch(mut stream: Stream) -> (Arc<AtomicUsize>, JoinHandle<Stream>) {
         let polls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&polls);
-        let task = tokio::spawn(async move {
+        let task = tokio::task::spawn_local(async move {
             poll_fn(|cx| {
                 counted.fetch_add(1, Ordering::Relaxed);
                 stream.poll_hung_up(cx)
@@ -357,38 +381,42 @@ mod tests {
         (polls, task)
     }
 
-    #[tokio::test]
-    async fn a_reset_is_seen_while_bytes_are_unread_without_spinning() {
-        let (stalled, mut peer) = pair().await;
-        let small = SocketBuffers { send: Some(8192), receive: Some(8192) };
-        stalled.set_buffers(small).unwrap();
-        peer.set_buffers(small).unwrap();
-        assert!(fill(&mut peer).await > 0, "healthy before the reset");
+    #[test]
+    fn a_reset_is_seen_while_bytes_are_unread_without_spinning() {
+        local(async {
+            let (stalled, mut peer) = pair().await;
+            let small = SocketBuffers { send: Some(8192), receive: Some(8192) };
+            stalled.set_buffers(small).unwrap();
+            peer.set_buffers(small).unwrap();
+            assert!(fill(&mut peer).await > 0, "healthy before the reset");
 
-        let (polls, watching) = watch(stalled);
-        pause().await;
-        assert!(!watching.is_finished());
-        assert_eq!(polls.load(Ordering::Relaxed), 1, "unread bytes wake nobody");
-        peer.abort();
-        let mut stalled = bounded(watching).await.unwrap();
-        assert_eq!(polls.load(Ordering::Relaxed), 2, "one wake-up for one reset");
-        bounded(poll_fn(|cx| stalled.poll_hung_up(cx))).await;
+            let (polls, watching) = watch(stalled);
+            pause().await;
+            assert!(!watching.is_finished());
+            assert_eq!(polls.load(Ordering::Relaxed), 1, "unread bytes wake nobody");
+            peer.abort();
+            let mut stalled = bounded(watching).await.unwrap();
+            assert_eq!(polls.load(Ordering::Relaxed), 2, "one wake-up for one reset");
+            bounded(poll_fn(|cx| stalled.poll_hung_up(cx))).await;
+        });
     }
 
-    #[tokio::test]
-    async fn neither_data_nor_an_orderly_end_is_a_hang_up_and_a_later_reset_is() {
-        let (near, mut far) = pair().await;
-        let (polls, watching) = watch(near);
-        for _ in 0..5 {
-            far.write_all(b"hello").await.unwrap();
+    #[test]
+    fn neither_data_nor_an_orderly_end_is_a_hang_up_and_a_later_reset_is() {
+        local(async {
+            let (near, mut far) = pair().await;
+            let (polls, watching) = watch(near);
+            for _ in 0..5 {
+                far.write_all(b"hello").await.unwrap();
+                pause().await;
+            }
+            far.shutdown().await.unwrap();
             pause().await;
-        }
-        far.shutdown().await.unwrap();
-        pause().await;
-        assert!(!watching.is_finished());
-        assert_eq!(polls.load(Ordering::Relaxed), 1, "data and ends wake nobody");
-        far.abort();
-        bounded(watching).await.unwrap();
+            assert!(!watching.is_finished());
+            assert_eq!(polls.load(Ordering::Relaxed), 1, "data and ends wake nobody");
+            far.abort();
+            bounded(watching).await.unwrap();
+        });
     }
 
     #[tokio::test]

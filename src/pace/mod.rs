@@ -27,6 +27,8 @@ pub enum Purpose {
     Behaviour,
     /// Ids the hub hands out.
     Ids,
+    /// Jitter of a link.
+    Link,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::Wire => b"wire",
             Self::Behaviour => b"behaviour",
             Self::Ids => b"ids",
+            Self::Link => b"link",
         }
     }
 }

@@ -142,7 +142,8 @@ fn provenance(run: &RunFile) -> Markup {
                 (words::counted(facts.threads, "generator thread"))
             }
             @if let Some(memory) = text::memory_words(run) { dt { "memory" } dd { (memory) } }
-            dt { "version" } dd { "squall " (facts.squall_version) ", " (words::world(facts.world)) }
+            dt { "version" } dd { "squall " (facts.squall_version) }
+            dt { "world" } dd { (words::world(facts.world)) }
         }
     }
 }

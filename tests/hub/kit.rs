@@ -9,7 +9,7 @@ use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use squall::hub::{ControlApi, HubOptions, Notice, serve};
 use squall::net::http::{HttpAnswer, HttpCaller, HttpRequest, Lines};
-use squall::net::{Clock, Connector, ListenOptions, Listener, Stream};
+use squall::net::{Clock, Connector, Dial, ListenOptions, Listener, Stream, TcpListener};
 use squall::protocol::control::{
     CAPABILITIES_PATH, Capabilities, Counters, HubEnd, HubRefusal, LEDGER_PATH, LedgerEntry,
 };
@@ -85,7 +85,7 @@ impl TestHub {
             address: "127.0.0.1:0".parse().unwrap(),
             buffers: SocketBuffers::default(),
         };
-        let listener = Listener::bind(options).unwrap();
+        let listener = TcpListener::bind(options).unwrap();
         let address = listener.local_addr().unwrap();
         let clock = Clock::system();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -93,8 +93,15 @@ impl TestHub {
             AccessKeys { primary: Secret::new(PRIMARY), secondary: Some(Secret::new(SECONDARY)) };
         let (told, notices) = mpsc::channel(16);
         let notices = RefCell::new(notices);
-        let options =
-            HubOptions { listener, clock, settings, keys, control, seed: 7, notices: Some(told) };
+        let options = HubOptions {
+            listener: Listener::Tcp(listener),
+            clock,
+            settings,
+            keys,
+            control,
+            seed: 7,
+            notices: Some(told),
+        };
         let serving = tokio::task::spawn_local(serve(
             options,
             async {
@@ -172,7 +179,8 @@ impl TestHub {
 
     /// A client by bare frames, which does nothing of itself.
     pub async fn raw(&self, path: &str, subprotocol: Subprotocol, buffers: SocketBuffers) -> Raw {
-        let stream = self.connector().await.connect(buffers).await.unwrap();
+        let stream =
+            self.connector().await.connect(Dial { buffers, ..Dial::default() }).await.unwrap();
         let authority = self.address.to_string();
         let request = UpgradeRequest {
             authority: &authority,
@@ -199,7 +207,7 @@ impl TestHub {
 
     /// What a connect is answered with that is not upgraded: status and body.
     pub async fn refused(&self, path: &str) -> (u16, String) {
-        let stream = self.connector().await.connect(SocketBuffers::default()).await.unwrap();
+        let stream = self.connector().await.connect(Dial::default()).await.unwrap();
         let authority = self.address.to_string();
         let request = UpgradeRequest {
             authority: &authority,

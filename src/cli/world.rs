@@ -1,0 +1,49 @@
+//! A virtual world: one thread, one runtime with a clock that stands still until everybody waits
+//! and then jumps to the next instant at which something happens.
+//!
+//! Nothing of one world is known to another, so any number of them may run side by side.
+
+use std::thread;
+
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use super::CliError;
+use super::session::{self, Context};
+use crate::net::Clock;
+use crate::report::{RunFile, RunFolder};
+use crate::scenario::Plan;
+
+/// When every virtual world begins: 2026-01-01T00:00:00Z, in nanoseconds since the Unix epoch.
+const EPOCH_UNIX_NS: u64 = 1_767_225_600_000_000_000;
+
+/// Runs a plan in a virtual world of its own and writes its folder.
+pub async fn run(
+    context: &Context,
+    plan: Plan,
+    folder: RunFolder,
+    label: String,
+) -> Result<RunFile, CliError> {
+    let context = context.clone();
+    let (sender, result) = oneshot::channel();
+    thread::Builder::new()
+        .name("squall-world".to_owned())
+        .spawn(move || {
+            // Who asked may have been interrupted; the folder is written all the same.
+            let _ = sender.send(live(context, plan, folder, &label));
+        })
+        .map_err(|error| CliError::Internal(format!("no thread for a world: {error}")))?;
+    result.await.unwrap_or_else(|_| Err(CliError::Internal("a world broke off".to_owned())))
+}
+
+fn live(context: Context, plan: Plan, folder: RunFolder, label: &str) -> Result<RunFile, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| CliError::Internal(format!("no runtime: {error}")))?;
+    LocalSet::new().block_on(&runtime, async move {
+        let context = Context { clock: Clock::fixed(EPOCH_UNIX_NS), ..context };
+        session::run(&context, plan, folder, label).await
+    })
+}

@@ -1,0 +1,1 @@
+//! A link does to bytes what a socket pair does.
