@@ -338,13 +338,14 @@ fn returns_after_a_reload_are_connects() {
 }
 
 /// A built-in scenario, at its own size or at another total.
-fn shipped(builtin: &scenario::Builtin, total: Option<u32>) -> Plan {
+fn shipped(builtin: &scenario::Builtin, profile: Option<&str>, total: Option<u32>) -> Plan {
     let source = scenario::Source {
         name: builtin.name.into(),
         origin: builtin.name.into(),
         text: builtin.text.into(),
     };
-    let overrides = scenario::Overrides { total, ..scenario::Overrides::default() };
+    let profile = profile.map(str::to_owned);
+    let overrides = scenario::Overrides { profile, total, ..scenario::Overrides::default() };
     scenario::load(&source, &overrides, &|_| None).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -353,8 +354,10 @@ fn every_shipped_scenario_expects_what_is_foretold() {
     assert!(!scenario::builtins().is_empty());
     for builtin in scenario::builtins() {
         for total in [None, Some(20), Some(3_000)] {
-            let plan = shipped(builtin, total);
-            assert_eq!(conflicts(&plan), [], "{} {total:?}", builtin.name);
+            for profile in [None, Some("real")] {
+                let plan = shipped(builtin, profile, total);
+                assert_eq!(conflicts(&plan), [], "{} {profile:?} {total:?}", builtin.name);
+            }
         }
     }
 }
@@ -362,8 +365,10 @@ fn every_shipped_scenario_expects_what_is_foretold() {
 /// At its own size every drop that a scenario expects is foretold to the very row, and no other.
 #[test]
 fn shipped_scenarios_are_foretold_to_the_row() {
-    for builtin in scenario::builtins() {
-        let plan = shipped(builtin, None);
+    for (builtin, profile) in
+        scenario::builtins().iter().flat_map(|builtin| [(builtin, None), (builtin, Some("real"))])
+    {
+        let plan = shipped(builtin, profile, None);
         let told = forecasts(&plan);
         for expectation in &plan.expectations {
             let Claim::Closes(wanted) = &expectation.claim else { continue };
@@ -373,7 +378,7 @@ fn shipped_scenarios_are_foretold_to_the_row() {
                 .copied()
                 .collect();
             let told = &told[usize::from(expectation.population)];
-            assert_eq!(told.drops, drops, "{} {}", builtin.name, expectation.path);
+            assert_eq!(told.drops, drops, "{} {profile:?} {}", builtin.name, expectation.path);
         }
     }
 }

@@ -541,13 +541,15 @@ pub enum Claim {
     },
     /// Nothing lost, duplicated or out of order.
     DeliveryComplete,
-    /// Bytes in the hub's queue at the decision of `category`: above the queue's limit, by at most
-    /// one frame.
+    /// Bytes in the hub's queue at the decision of `category`: above its limit by at most one
+    /// frame, be the limit one of bytes or of messages.
     QueueAtCloseJustOverLimit {
         /// Of which category.
         category: CloseCategory,
-        /// Bytes of the largest frame the population receives.
-        frame_bytes: u64,
+        /// More bytes than this.
+        above: u64,
+        /// At most so many bytes.
+        at_most: u64,
     },
     /// Message latency p99 after the first trouble against before: at most `ratio` times, or at
     /// most `or_delta` more.

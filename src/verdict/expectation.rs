@@ -85,11 +85,10 @@ fn judge(
         Claim::Amplification { at_most } => amplification(population, *at_most),
         // Has three checks of its own.
         Claim::DeliveryComplete => Answer::of(None, String::new(), String::new(), Rests::Counts),
-        Claim::QueueAtCloseJustOverLimit { category, frame_bytes } => {
+        Claim::QueueAtCloseJustOverLimit { category, above, at_most } => {
             let extent = summary.queue_at_close.get(&(index, *category)).copied();
-            let limit = plan.hub.queue.bytes;
             let rows = rows(population, *category);
-            queue_at_close(plan, summary, extent, rows, (index, *category), (limit, *frame_bytes))
+            queue_at_close(plan, summary, extent, rows, (index, *category), (*above, *at_most))
         }
         Claim::Steady { ratio, or_delta } => {
             let delta_ns = or_delta.as_secs_f64() * 1e9;
@@ -249,12 +248,11 @@ fn queue_at_close(
     extent: Option<Extent>,
     rows: u64,
     (index, category): (PopulationIndex, CloseCategory),
-    (limit, frame): (u64, u64),
+    (above, most): (u64, u64),
 ) -> Answer {
-    let most = limit.saturating_add(frame);
     let expected = format!(
         "queue at {category} above {} bytes, at most {}",
-        words::count(limit),
+        words::count(above),
         words::count(most)
     );
     // Bytes in a queue are counted, not timed.
@@ -264,7 +262,7 @@ fn queue_at_close(
     }
     let extent = extent.unwrap_or_default();
     let holds =
-        i128::from(extent.min) > i128::from(limit) && i128::from(extent.max) <= i128::from(most);
+        i128::from(extent.min) > i128::from(above) && i128::from(extent.max) <= i128::from(most);
     let bytes = |value: i64| words::count(u64::try_from(value).unwrap_or(0));
     let actual = format!("{} to {} bytes", bytes(extent.min), bytes(extent.max));
     Answer::of(Some(holds), expected, actual, Rests::Counts)

@@ -422,44 +422,59 @@ impl One<'_> {
             );
         }
         if self.needs_traffic(at.place, "so nothing fills their queues") {
-            let frame_bytes = self.largest_frame();
-            self.claim(Claim::QueueAtCloseJustOverLimit { category, frame_bytes }, &at.path);
+            let (above, at_most) = self.just_over_limit();
+            let claim = Claim::QueueAtCloseJustOverLimit { category, above, at_most };
+            self.claim(claim, &at.path);
         }
     }
 
-    /// Bytes of the largest message the population receives, as they stand on the wire.
-    fn largest_frame(&self) -> u64 {
+    /// Bytes of a queue that is one frame past the limit which is met first: more than the first,
+    /// at most the second. Of the messages past a limit of messages one may be half written.
+    fn just_over_limit(&self) -> (u64, u64) {
+        let limit = self.situation.hub.queue;
         let traffic = self.situation.traffic.iter();
         let mine = traffic.filter(|traffic| self.population.groups.contains(&traffic.to));
-        let frame = |traffic: &super::super::plan::Traffic| {
-            let size = usize::try_from(traffic.size).unwrap_or(usize::MAX);
-            match self.population.protocol {
+        let frames: Vec<_> = mine.flat_map(|traffic| self.frame_bytes(traffic)).collect();
+        let least = frames.iter().min().copied().unwrap_or_default();
+        let most = frames.iter().max().copied().unwrap_or_default();
+        let full = most.saturating_mul(limit.messages.saturating_add(1));
+        let above = limit.bytes.min(least.saturating_mul(limit.messages));
+        (above, limit.bytes.min(full).saturating_add(most))
+    }
+
+    /// Bytes of a traffic's messages to the population as they stand on the wire: from the sender
+    /// with the shortest user id, and from the one with the longest.
+    fn frame_bytes(&self, traffic: &super::super::plan::Traffic) -> [u64; 2] {
+        let size = usize::try_from(traffic.size).unwrap_or(usize::MAX);
+        let [first, last] = self.users(&traffic.from);
+        [first, last].map(|from_user_id| {
+            let payload = match self.population.protocol {
                 Subprotocol::Simple => size,
                 Subprotocol::Json => {
                     let group = self.context.groups.get(usize::from(traffic.to));
                     let from = MessageFrom::Group {
                         group: group.cloned().unwrap_or_default(),
-                        from_user_id: self.longest_user(&traffic.from),
+                        from_user_id,
                     };
                     let payload = Payload::Text(".".repeat(size));
                     ServerFrame::Message { from, payload }.print().len()
                 }
-            }
-        };
-        let payload = mine.map(frame).max().unwrap_or_default() as u64;
-        payload + websocket_header(payload)
+            } as u64;
+            payload + websocket_header(payload)
+        })
     }
 
-    /// The longest user id among the senders.
-    fn longest_user(&self, from: &Senders) -> Option<String> {
+    /// The user ids of the first and the last sender.
+    fn users(&self, from: &Senders) -> [Option<String>; 2] {
         use super::super::plan::UserPolicy;
-        let &Senders::Clients { population, first, count } = from else { return None };
-        let population = self.situation.populations.get(usize::from(population))?.as_ref()?;
-        match &population.user {
+        let &Senders::Clients { population, first, count } = from else { return [None, None] };
+        let found = self.situation.populations.get(usize::from(population));
+        let Some(population) = found.and_then(Option::as_ref) else { return [None, None] };
+        [first, first + count - 1].map(|index| match &population.user {
             UserPolicy::Anonymous => None,
             UserPolicy::Shared(user) => Some(user.clone()),
-            UserPolicy::PerClient => Some(format!("{}-{}", population.name, first + count - 1)),
-        }
+            UserPolicy::PerClient => Some(format!("{}-{index}", population.name)),
+        })
     }
 
     fn steady(&mut self, at: &At<super::super::file::SteadyFile>) {

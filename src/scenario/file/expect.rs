@@ -135,7 +135,7 @@ pub(in crate::scenario) enum DeliveryFile {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::scenario) enum QueueAtCloseFile {
-    /// Above the queue's limit, by at most one frame.
+    /// Above the queue's limit, of bytes or of messages, by at most one frame.
     JustOverLimit,
 }
 

@@ -103,11 +103,13 @@ steady = { ratio = 1.5, or_delta = "50ms" }
 }
 
 #[test]
-fn the_largest_frame_is_counted_as_it_stands_on_the_wire() {
-    let frame = |protocol: &str, size: &str| {
+fn just_over_the_limit_is_one_frame_past_the_one_that_is_met_first() {
+    let bounds = |protocol: &str, size: &str, queue: &str| {
         let text = format!(
             r#"
 duration = "20s"
+[hub]
+queue = {{ {queue} }}
 [populations.healthy]
 count = 90
 arrival = {{ burst = {{}} }}
@@ -118,7 +120,7 @@ arrival = {{ burst = {{}} }}
 groups = ["room"]
 behaviour = {{ stall = {{}} }}
 [traffic.feed]
-from = "healthy[0..10]"
+from = "healthy[5..20]"
 to = {{ group = "room" }}
 rate = "50/s"
 size = "{size}"
@@ -129,18 +131,24 @@ queue_at_close = "just-over-limit"
         match plan(&text).expectations[0].claim {
             Claim::QueueAtCloseJustOverLimit {
                 category: CloseCategory::SlowClient,
-                frame_bytes,
-            } => frame_bytes,
+                above,
+                at_most,
+            } => (above, at_most),
             ref other => panic!("{other:?}"),
         }
     };
     let envelope = concat!(
-        r#"{"type":"message","from":"group","fromUserId":"healthy-9","group":"room","#,
+        r#"{"type":"message","from":"group","fromUserId":"healthy-19","group":"room","#,
         r#""dataType":"text","data":""}"#
     );
-    assert_eq!(frame("json", "2KiB"), 2_048 + envelope.len() as u64 + 4);
-    assert_eq!(frame("simple", "100B"), 100 + 2);
-    assert_eq!(frame("simple", "70000B"), 70_000 + 10);
+    let bytes = "bytes = \"64KiB\", messages = 1000";
+    let frame = 2_048 + envelope.len() as u64 + 4;
+    assert_eq!(bounds("json", "2KiB", bytes), (65_536, 65_536 + frame));
+    assert_eq!(bounds("simple", "100B", bytes), (65_536, 65_536 + 102));
+    assert_eq!(bounds("simple", "70000B", bytes), (65_536, 65_536 + 70_010));
+    // The shortest user id is a byte shorter.
+    let messages = "bytes = \"16MiB\", messages = 1000";
+    assert_eq!(bounds("json", "2KiB", messages), (1_000 * (frame - 1), 1_002 * frame));
 }
 
 #[test]

@@ -67,8 +67,8 @@ fn any_claim() -> impl Strategy<Value = Claim> {
         any_quantity().prop_map(Claim::Recovered),
         any::<f64>().prop_map(|at_most| Claim::Amplification { at_most }),
         Just(Claim::DeliveryComplete),
-        (any_category(), any::<u64>()).prop_map(|(category, frame_bytes)| {
-            Claim::QueueAtCloseJustOverLimit { category, frame_bytes }
+        (any_category(), any::<u64>(), any::<u64>()).prop_map(|(category, above, at_most)| {
+            Claim::QueueAtCloseJustOverLimit { category, above, at_most }
         }),
         any::<(f64, Duration)>().prop_map(|(ratio, or_delta)| Claim::Steady { ratio, or_delta }),
     ]
