@@ -174,7 +174,7 @@ impl Ran {
         assert_eq!(self.summary.hub_rows_unmatched, 0);
         // Other tests share this process, so its descriptors tell nothing of this run.
         let mut summary = self.summary.clone();
-        summary.health.descriptors_after = summary.health.descriptors_before;
+        summary.health.open_ends.after = summary.health.open_ends.before;
         let verdict = verdict::judge(plan, &summary);
         assert_eq!(verdict.outcome, Outcome::Pass, "{:#?}", verdict.checks);
     }

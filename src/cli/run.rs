@@ -355,7 +355,7 @@ async fn run_one(context: &Context, job: &Job) -> Result<RunFile, CliError> {
     let folder = RunFolder::create(&job.path)?;
     let (plan, label) = (job.plan.clone(), job.label.clone());
     match context.shards {
-        Shards::Threads(_) => session::run(context, plan, folder, &label).await,
+        Shards::Threads(_) => session::run(context, plan, &folder, &label).await,
         Shards::Here => world::run(context, plan, folder, label).await,
     }
 }

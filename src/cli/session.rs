@@ -14,11 +14,13 @@ use crate::client::Credentials;
 use crate::engine::{self, Control, EngineError, RunInput, Shards, Target};
 use crate::event::{HowEnded, Warning};
 use crate::measure::Summary;
-use crate::net::{Clock, Connector, Network};
+use crate::net::{Clock, Connector, Network, budget};
 use crate::report::folder::{HTML, LATENCY, RUN};
 use crate::report::live::{Live, LiveMode};
 use crate::report::recorder::Latest;
-use crate::report::run_file::{HubFacts, RunFacts, TargetFacts, TargetPlace};
+use crate::report::run_file::{
+    Circumstances, HubFacts, MachineFacts, RunFacts, TargetFacts, TargetPlace,
+};
 use crate::report::{Recorded, Recorder, RunFile, RunFolder, hlog, html, words};
 use crate::scenario::Plan;
 use crate::secret::{Redactor, Secret};
@@ -57,27 +59,74 @@ struct Opened {
     hub: Option<EmbeddedHub>,
 }
 
-/// Runs a plan and writes its folder, which goes away again if nothing comes into it. `label` names
-/// the run in the live view.
-pub async fn run(
-    context: &Context,
-    plan: Plan,
-    folder: RunFolder,
-    label: &str,
-) -> Result<RunFile, CliError> {
-    let result = run_in(context, plan, &folder, label).await;
-    if result.is_err() {
-        folder.discard_if_empty();
-    }
-    result
+/// What is left when a run's world is over: everything that its results follow from.
+#[derive(Debug)]
+pub struct Lived {
+    plan: Arc<Plan>,
+    summary: Summary,
+    recorded: Recorded,
+    facts: RunFacts,
+    how: HowEnded,
+    redactor: Redactor,
 }
 
-async fn run_in(
+/// When a run really began, by a clock that is not the world's.
+#[derive(Clone, Copy, Debug)]
+pub struct Began {
+    clock: Clock,
+    at_ns: u64,
+}
+
+impl Began {
+    /// Now. `clock` shows real time, and is read where nobody simulates any.
+    #[must_use]
+    pub fn now(clock: Clock) -> Self {
+        Self { clock, at_ns: clock.now_ns() }
+    }
+}
+
+/// Runs a plan and writes its folder. `label` names the run in the live view.
+pub async fn run(
     context: &Context,
     plan: Plan,
     folder: &RunFolder,
     label: &str,
 ) -> Result<RunFile, CliError> {
+    let began = Began::now(context.clock);
+    let lived = live(context, plan, folder, label).await;
+    conclude(context, began, folder, lived)
+}
+
+/// Judges what was lived and writes the folder, outside of the run's world. The folder goes away
+/// again if nothing came into it.
+pub fn conclude(
+    context: &Context,
+    began: Began,
+    folder: &RunFolder,
+    lived: Result<Lived, CliError>,
+) -> Result<RunFile, CliError> {
+    match lived {
+        Ok(lived) => Ok(finish(lived, machine(context, began), folder)),
+        Err(error) => {
+            folder.discard_if_empty();
+            Err(error)
+        }
+    }
+}
+
+fn machine(context: &Context, began: Began) -> MachineFacts {
+    let took = Duration::from_nanos(began.clock.now_ns().saturating_sub(began.at_ns));
+    let peak = budget::peak_resident_bytes();
+    MachineFacts::new(began.at_ns, took, context.shards.count(), context.cores, peak)
+}
+
+/// Runs a plan in the world whose clock the context holds.
+pub async fn live(
+    context: &Context,
+    plan: Plan,
+    folder: &RunFolder,
+    label: &str,
+) -> Result<Lived, CliError> {
     let plan = Arc::new(plan);
     let opened = tokio::select! {
         biased;
@@ -89,7 +138,7 @@ async fn run_in(
     let redactor = Redactor::new(secrets);
     let live = Live::new(label, context.live);
     let recorder = Recorder::create(folder, context.latest, live, redactor.clone())?;
-    let facts = facts(context, &plan, &opened);
+    let mut facts = facts(context, &plan, &opened);
     let (summary, recorded) = execute(context, &plan, opened.target, recorder).await;
     let summary = match summary {
         Some(Ok(summary)) => summary,
@@ -106,7 +155,13 @@ async fn run_in(
             () = context.interrupts.over() => {}
         }
     }
-    Ok(finish(context, &plan, summary, &recorded, facts, folder, &redactor))
+    if let Some(started) = &recorded.started {
+        facts.started_unix_ns = started.epoch_unix_ns;
+    }
+    facts.started = crate::protocol::resource_log::utc(facts.started_unix_ns);
+    let asked = if context.interrupts.asked() { HowEnded::Interrupted } else { HowEnded::TimeUp };
+    let how = recorded.how.unwrap_or(asked);
+    Ok(Lived { plan, summary, recorded, facts, how, redactor })
 }
 
 /// Finds or starts what is loaded.
@@ -200,35 +255,21 @@ fn facts(context: &Context, plan: &Plan, opened: &Opened) -> RunFacts {
             queue_bytes: plan.hub.queue.bytes,
             queue_messages: plan.hub.queue.messages,
         },
-        threads: context.shards.count() as u64,
-        cores: context.cores as u64,
     }
 }
 
 /// Judges, and writes every file; `run.json` last. A file that cannot be written is a warning in
 /// the result (and an exit code), never a reason to lose the rest.
-fn finish(
-    context: &Context,
-    plan: &Plan,
-    mut summary: Summary,
-    recorded: &Recorded,
-    mut facts: RunFacts,
-    folder: &RunFolder,
-    redactor: &Redactor,
-) -> RunFile {
+fn finish(lived: Lived, machine: MachineFacts, folder: &RunFolder) -> RunFile {
+    let Lived { plan, mut summary, recorded, facts, how, redactor } = lived;
     summary.health.warnings.extend(recorded.warnings.iter().cloned());
-    if let Some(started) = &recorded.started {
-        facts.started_unix_ns = started.epoch_unix_ns;
-    }
-    facts.started = crate::protocol::resource_log::utc(facts.started_unix_ns);
-    let asked = if context.interrupts.asked() { HowEnded::Interrupted } else { HowEnded::TimeUp };
-    let how = recorded.how.unwrap_or(asked);
-    let verdict = verdict::judge(plan, &summary);
+    let verdict = verdict::judge(&plan, &summary);
     let elapsed = Duration::from_nanos(summary.elapsed_ns);
     let started_unix_ns = facts.started_unix_ns;
     let observed = &recorded.observed;
-    let mut run = RunFile::new(plan, &summary, &verdict, observed, how, facts, redactor);
-    let log = hlog::render(plan, &summary.latency, started_unix_ns, elapsed);
+    let circumstances = Circumstances { run: facts, how, machine };
+    let mut run = RunFile::new(&plan, &summary, &verdict, observed, circumstances, &redactor);
+    let log = hlog::render(&plan, &summary.latency, started_unix_ns, elapsed);
     let log = log.and_then(|log| publish(folder, LATENCY, &log));
     note(&mut run, LATENCY, log);
     let page = html::render(&run);

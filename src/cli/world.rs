@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::CliError;
-use super::session::{self, Context};
+use super::session::{self, Began, Context};
 use crate::net::Clock;
 use crate::report::{RunFile, RunFolder};
 use crate::scenario::Plan;
@@ -30,20 +30,28 @@ pub async fn run(
         .name("squall-world".to_owned())
         .spawn(move || {
             // Who asked may have been interrupted; the folder is written all the same.
-            let _ = sender.send(live(context, plan, folder, &label));
+            let _ = sender.send(live(&context, plan, &folder, &label));
         })
         .map_err(|error| CliError::Internal(format!("no thread for a world: {error}")))?;
     result.await.unwrap_or_else(|_| Err(CliError::Internal("a world broke off".to_owned())))
 }
 
-fn live(context: Context, plan: Plan, folder: RunFolder, label: &str) -> Result<RunFile, CliError> {
+fn live(
+    context: &Context,
+    plan: Plan,
+    folder: &RunFolder,
+    label: &str,
+) -> Result<RunFile, CliError> {
+    let began = Began::now(context.clock);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .map_err(|error| CliError::Internal(format!("no runtime: {error}")))?;
-    LocalSet::new().block_on(&runtime, async move {
-        let context = Context { clock: Clock::fixed(EPOCH_UNIX_NS), ..context };
-        session::run(&context, plan, folder, label).await
-    })
+    let lived = LocalSet::new().block_on(&runtime, async {
+        let within = Context { clock: Clock::fixed(EPOCH_UNIX_NS), ..context.clone() };
+        session::live(&within, plan, folder, label).await
+    });
+    // Out of the world, where time is real again.
+    session::conclude(context, began, folder, lived)
 }

@@ -9,7 +9,9 @@ use super::hands::longest_freeze;
 use super::ledger::{HubTime, HubView, Joiner};
 use super::rest::SignedCaller;
 use super::{EngineError, Stop};
-use crate::event::{Phase, Warning};
+use crate::event::{Phase, Warning, World};
+use crate::measure::{EndKind, Memory, OpenEnds};
+use crate::net::{Connector, budget};
 use crate::protocol::control::{COUNTERS_PATH, Counters};
 
 /// Times the hub is asked for its counters, at most, until nothing is open any more.
@@ -25,16 +27,50 @@ const ENTRIES_WITHIN: Duration = Duration::from_secs(1);
 /// together; nothing says which record is the last.)
 const RECORDS_WITHIN: Duration = Duration::from_millis(50);
 
-/// Looks at the number of open descriptors, at most, until it is what it was.
-const DESCRIPTOR_LOOKS: usize = 20;
+/// Looks at the number of open ends, at most, until it is what it was.
+const OPEN_ENDS_LOOKS: usize = 20;
+
+/// What a run holds before its load.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    world: World,
+    /// Open ends of connections; `None` where that cannot be told.
+    open_ends: Option<u64>,
+    /// Resident memory of the process; `None` where that cannot be told.
+    resident_bytes: Option<u64>,
+}
+
+impl Held {
+    /// Takes stock.
+    pub(super) fn now(world: World, connector: &Connector) -> Self {
+        let (open_ends, resident_bytes) = (connector.open_ends(), resident_bytes(world));
+        Self { world, open_ends, resident_bytes }
+    }
+}
+
+/// Resident memory of the process. Not of a virtual world: it is the machine's affair, and other
+/// worlds may run in the same process.
+fn resident_bytes(world: World) -> Option<u64> {
+    match world {
+        World::Sockets => budget::resident_bytes(),
+        World::Virtual => None,
+    }
+}
 
 impl Dispatcher {
-    /// Waits for the hub's side of the ledger, then reads its counters and looks for descriptors
-    /// that were left open.
-    pub(super) async fn gather(
-        &mut self,
-        descriptors_before: Option<u64>,
-    ) -> Result<(), EngineError> {
+    /// What the load holds, while it still stands.
+    pub(super) fn note_memory(&mut self, before: Held) {
+        let both = before.resident_bytes.zip(resident_bytes(before.world));
+        self.summary.health.memory = both.map(|(before_bytes, held_bytes)| Memory {
+            before_bytes,
+            held_bytes,
+            open: self.progress().open,
+        });
+    }
+
+    /// Waits for the hub's side of the ledger, then reads its counters and looks for ends of
+    /// connections that were left open.
+    pub(super) async fn gather(&mut self, before: Held) -> Result<(), EngineError> {
         self.enter(Phase::Gathering);
         self.stop_holding();
         self.take_halves();
@@ -45,7 +81,7 @@ impl Dispatcher {
             let until = Instant::now() + RECORDS_WITHIN;
             self.pump_unless_now(until, |_| false).await?;
         }
-        self.count_descriptors(descriptors_before).await
+        self.count_open_ends(before).await
     }
 
     /// The longest the hub may take to notice the end of a connection: a whole timeout, if the
@@ -100,15 +136,15 @@ impl Dispatcher {
         }
     }
 
-    /// The streams of the hub are still open, as they were when the descriptors were counted before
+    /// The streams of the hub are still open, as they were when the open ends were counted before
     /// the run. The other ends of closed connections may take a moment when the hub is in this
     /// process.
-    async fn count_descriptors(&mut self, before: Option<u64>) -> Result<(), EngineError> {
-        self.summary.health.descriptors_before = before;
-        for _ in 0..DESCRIPTOR_LOOKS {
-            let now = self.hands.target.connector.open_ends();
-            self.summary.health.descriptors_after = now;
-            if now <= before || self.stopped == Stop::Now {
+    async fn count_open_ends(&mut self, before: Held) -> Result<(), EngineError> {
+        let (kind, before) = (EndKind::of(before.world), before.open_ends);
+        for _ in 0..OPEN_ENDS_LOOKS {
+            let after = self.hands.target.connector.open_ends();
+            self.summary.health.open_ends = OpenEnds { kind, before, after };
+            if after <= before || self.stopped == Stop::Now {
                 break;
             }
             let until = Instant::now() + COUNTERS_EVERY;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::dispatcher::{Dispatcher, Inbox, Pumped};
+use super::gather::Held;
 use super::hands::{Hands, OUTCOMES_MAX};
 use super::layout::Layout;
 use super::ledger::{HubTime, Joiner};
@@ -19,8 +20,8 @@ use super::streams::HUB_LINES_MAX;
 use super::{EngineError, RunInput, Shards, Stop, rest_traffic, traffic};
 use crate::client::EndSink;
 use crate::event::{ClientEnd, EventKind, HowEnded, Phase, RunStarted, Warning, World};
-use crate::measure::{Memory, StreamBook, Summary};
-use crate::net::{Connector, Pacer, budget};
+use crate::measure::{StreamBook, Summary};
+use crate::net::{Connector, Pacer};
 use crate::scenario::plan::Senders;
 use crate::verdict;
 
@@ -42,8 +43,7 @@ struct Company {
     shards: Vec<RunningShard>,
     ends_lost: Arc<AtomicU64>,
     rest_stop: Option<watch::Sender<()>>,
-    descriptors_before: Option<u64>,
-    resident_before: Option<u64>,
+    before: Held,
     opened: Opened,
 }
 
@@ -68,7 +68,7 @@ impl RunningShard {
 pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
     let (mut dispatcher, mut company) = prepare(input).await?;
     let how = dispatcher.running().await?;
-    dispatcher.note_memory(company.resident_before);
+    dispatcher.note_memory(company.before);
     drop(company.rest_stop.take());
     dispatcher.wind_down().await?;
     for shard in company.shards.drain(..) {
@@ -78,7 +78,7 @@ pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
         }
     }
     if dispatcher.stopped < Stop::Now {
-        dispatcher.gather(company.descriptors_before).await?;
+        dispatcher.gather(company.before).await?;
     }
     let lost = company.ends_lost.load(Ordering::Relaxed);
     drop(company.opened.streams);
@@ -94,8 +94,7 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
         Ok(_) = stop.wait_for(|&wish| wish > Stop::Run) => return Err(EngineError::Interrupted),
         opened = opening::open(&plan, &target, clock, ledger, trace) => opened?,
     };
-    let descriptors_before = target.connector.open_ends();
-    let resident_before = budget::resident_bytes();
+    let before = Held::now(place.world(), &target.connector);
 
     let layout = Layout::new(&plan, place.count());
     let book = StreamBook::new(plan.streams as usize);
@@ -141,14 +140,7 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
     let mut dispatcher = Dispatcher::new(hands, inbox, events, joiner);
     dispatcher.announce(place.world());
     let rest_stop = Some(dispatcher.start_rest_traffic());
-    let company = Company {
-        shards: running,
-        ends_lost,
-        rest_stop,
-        descriptors_before,
-        resident_before,
-        opened,
-    };
+    let company = Company { shards: running, ends_lost, rest_stop, before, opened };
     Ok((dispatcher, company))
 }
 
@@ -223,16 +215,6 @@ impl Dispatcher {
                 _ => {}
             }
         }
-    }
-
-    /// What the load holds, while it still stands.
-    fn note_memory(&mut self, before: Option<u64>) {
-        let both = before.zip(budget::resident_bytes());
-        self.summary.health.memory = both.map(|(before_bytes, held_bytes)| Memory {
-            before_bytes,
-            held_bytes,
-            open: self.progress().open,
-        });
     }
 
     fn nothing_is_waited_for(&self) -> bool {

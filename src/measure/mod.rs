@@ -11,5 +11,6 @@ pub mod summary;
 pub use delivery::{DeliveryTracker, StreamBook};
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
 pub use summary::{
-    CloseKey, CloseTally, GeneratorHealth, LiveCounts, Memory, PopulationSummary, Summary,
+    CloseKey, CloseTally, EndKind, GeneratorHealth, LiveCounts, Memory, OpenEnds,
+    PopulationSummary, Summary,
 };

@@ -42,6 +42,13 @@ pub fn resident_bytes() -> Option<u64> {
         .checked_mul(page_bytes()?)
 }
 
+/// Most resident memory that this process has had so far, in bytes; `None` where that cannot be
+/// told.
+#[must_use]
+pub fn peak_resident_bytes() -> Option<u64> {
+    parse_peak_bytes(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
 /// Whether an error says that the process or the system has no descriptor left (`EMFILE`,
 /// `ENFILE`).
 #[must_use]
@@ -99,6 +106,13 @@ fn parse_resident_pages(text: &str) -> Option<u64> {
     text.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// `VmHWM` of `/proc/self/status`, which is told in KiB (under the name of kB).
+fn parse_peak_bytes(text: &str) -> Option<u64> {
+    let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = peak.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +125,9 @@ mod tests {
         assert_eq!(parse_port_range("many"), None);
         assert_eq!(parse_resident_pages("5120 800 700 10 0 90 0\n"), Some(800));
         assert_eq!(parse_resident_pages(""), None);
+        let status = "Name:\tsquall\nVmPeak:\t  9000 kB\nVmHWM:\t    2048 kB\nVmRSS:\t  1024 kB\n";
+        assert_eq!(parse_peak_bytes(status), Some(2 << 20));
+        assert_eq!(parse_peak_bytes("VmRSS:\t  1024 kB\n"), None);
     }
 
     #[test]
@@ -128,6 +145,7 @@ mod tests {
         // At least standard input, output and error; other tests open files at the same time.
         assert!(descriptors_open().unwrap() >= 3);
         assert!(Budget::read().ports.unwrap() > 0);
+        assert!(peak_resident_bytes().unwrap() >= 1 << 20);
         let resident = resident_bytes().unwrap();
         assert!((1 << 20..1 << 40).contains(&resident), "{resident} bytes");
     }

@@ -182,7 +182,7 @@ pub(super) fn faults(plan: &Plan, summary: &Summary) -> Vec<FaultOutcome> {
 mod tests {
     use super::*;
     use crate::event::{HowEnded, LedgerRow};
-    use crate::report::run_file::{RunFile, TargetPlace};
+    use crate::report::run_file::{Circumstances, RunFile, TargetPlace};
     use crate::report::samples;
     use crate::secret::{Redactor, Secret};
     use crate::verdict;
@@ -194,8 +194,9 @@ mod tests {
         rows.iter().for_each(|row| summary.add_row(row));
         let verdict = verdict::judge(&plan, &summary);
         let observed = Observed::default();
-        let facts = samples::passed().run;
-        RunFile::new(&plan, &summary, &verdict, &observed, HowEnded::Decided, facts, redactor)
+        let RunFile { run, machine, .. } = samples::passed();
+        let circumstances = Circumstances { run, how: HowEnded::Decided, machine };
+        RunFile::new(&plan, &summary, &verdict, &observed, circumstances, redactor)
     }
 
     #[test]

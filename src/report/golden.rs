@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::{html, junit, markdown, run_file, samples, spread, text};
+use crate::event::World;
 
 fn plain(coloured: &str) -> String {
     anstream::adapter::strip_str(coloured).to_string()
@@ -16,6 +17,34 @@ fn text_of_a_run_that_passed() {
 #[test]
 fn text_of_a_run_that_failed() {
     insta::assert_snapshot!(plain(&text::render(&samples::failed(), "squall-runs/x")));
+}
+
+#[test]
+fn text_of_a_run_in_the_virtual_world() {
+    insta::assert_snapshot!(plain(&text::render(&samples::simulated(), "squall-runs/x")));
+}
+
+#[test]
+fn every_report_names_the_world_and_calls_simulated_times_so() {
+    for (run, world) in [(samples::passed(), "sockets"), (samples::simulated(), "virtual")] {
+        let one = [run.clone()];
+        let both = [run.clone(), run.clone()];
+        for (format, report) in [
+            ("text", plain(&text::render(&run, "squall-runs/x"))),
+            ("overview", plain(&text::overview(&both))),
+            ("markdown", markdown::render(&one)),
+            ("html", html::render(&run)),
+            ("junit", junit::render(&one).unwrap().replace("\"world\" value=\"", "world ")),
+        ] {
+            assert!(report.contains(&format!("world {world}")), "{format}: {report}");
+        }
+        let told = [text::render(&run, "x"), markdown::render(&one), html::render(&run)];
+        for report in told {
+            let is_simulated = run.run.world == World::Virtual;
+            assert_eq!(report.contains("simulated time at 1 ms resolution"), is_simulated);
+            assert!(report.contains("emulator on this machine, not Azure"), "{report}");
+        }
+    }
 }
 
 #[test]
@@ -34,7 +63,7 @@ fn overview_of_several_runs() {
 fn text_stays_within_a_hundred_columns() {
     let mut wordy = samples::passed();
     wordy.run.title = "a title of many words ".repeat(8);
-    for run in [samples::passed(), samples::failed(), wordy] {
+    for run in [samples::passed(), samples::failed(), samples::simulated(), wordy] {
         for line in plain(&text::render(&run, "squall-runs/x")).lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }
@@ -95,7 +124,7 @@ fn the_checked_in_schema_is_the_one_of_this_version() {
 #[test]
 fn runs_keep_to_the_schema_and_read_back() {
     let schema = jsonschema::validator_for(&run_file::schema()).unwrap();
-    for run in [samples::passed(), samples::failed()] {
+    for run in [samples::passed(), samples::failed(), samples::simulated()] {
         let value = serde_json::to_value(&run).unwrap();
         let errors: Vec<_> = schema.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?}");

@@ -34,7 +34,10 @@ fn invariant(path: &str) -> Option<&'static str> {
         "I3" => "hub and client tell different stories: see the matrix hub against client",
         "I4" => "the generator itself was starved: repeat on an idle machine",
         "I5" => "messages were lost, doubled or swapped: see the delivery line",
-        "I6" => "something was left behind after the load had gone: see generator in run.json",
+        "I6" => {
+            "something was left behind after the load had gone: see generator, machine and \
+             hub_counters in run.json"
+        }
         "I7" => "a bystander was dropped: its row in events.ndjson says when and after what",
         _ => return None,
     })
@@ -50,7 +53,7 @@ fn expectation(run: &RunFile, path: &str) -> Option<&'static str> {
             "close_windows in run.json has the least and the greatest time seen"
         }
         "queue_at_close" if run.backlog_at_close.iter().any(|it| it.population == population) => {
-            "backlog_at_close in run.json has the hub's and the kernels' bytes"
+            "backlog_at_close in run.json has the bytes in the hub's queue and under way"
         }
         // No such drop came, so run.json has nothing of it.
         "close_within" | "queue_at_close" => CAUSE,

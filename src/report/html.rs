@@ -9,7 +9,8 @@ use super::hints;
 use super::run_file::{LatencySeries, RunFile, TargetPlace};
 use super::text::{self, latency_label, quantile_cells, views};
 use super::words;
-use crate::event::{DeliveryTally, HowEnded};
+use super::worlds;
+use crate::event::{DeliveryTally, HowEnded, World};
 use crate::verdict::{Check, Outcome};
 
 /// Colours are pairs for light and dark, each at least 4.5 to 1 against its ground; paper is always
@@ -109,6 +110,7 @@ fn head(run: &RunFile) -> Markup {
             p { (text::passed_words(run)) }
             @if !run.ends_total.is_empty() { p { (text::ends_words(run)) } }
             p class="dim" { (text::fact_words(run).join(" · ")) }
+            p class="dim" { (worlds::of(std::slice::from_ref(run))) }
         }
     }
 }
@@ -132,18 +134,31 @@ fn provenance(run: &RunFile) -> Markup {
     html! {
         h2 { "Provenance" }
         dl {
-            dt { "started" } dd { (facts.started) }
+            dt { "started" } dd { (run.machine.started) }
+            dt { "world" } dd { (world(run)) }
             dt { "target" } dd { (place) " " code { (facts.target.endpoint) } }
             dt { "hub" } dd { (hub) }
             dt { "seed" } dd { (facts.seed) }
             dt { "plan" } dd { code { (facts.plan_hash) } }
             dt { "machine" } dd {
-                (words::counted(facts.cores, "core")) ", "
-                (words::counted(facts.threads, "generator thread"))
+                (words::counted(run.machine.cores, "core")) ", "
+                (words::counted(run.machine.threads, "generator thread"))
             }
             @if let Some(memory) = text::memory_words(run) { dt { "memory" } dd { (memory) } }
             dt { "version" } dd { "squall " (facts.squall_version) }
-            dt { "world" } dd { (words::world(facts.world)) }
+        }
+    }
+}
+
+/// The world, and what its clock showed.
+fn world(run: &RunFile) -> Markup {
+    html! {
+        (words::world(run.run.world))
+        @match run.run.world {
+            World::Sockets => {}
+            World::Virtual => {
+                "; its timeline began " (run.run.started) " by its own clock"
+            }
         }
     }
 }
@@ -364,9 +379,9 @@ fn latency(run: &RunFile) -> Markup {
     if run.latency_total.is_empty() {
         return html! {};
     }
-    let rows = latency_rows(&run.latency_total, |_| html! {});
+    let rows = latency_rows(run, &run.latency_total, |_| html! {});
     let header = [&[("what", false), ("view", false)][..], &QUANTILES].concat();
-    let label = latency_label(run.run.target.place);
+    let label = latency_label(&run.run);
     html! {
         h2 { "Latency " span class="dim" { "(" (label) ")" } }
         p class="dim" { "Response counts from the planned instant, service from the actual one." }
@@ -376,7 +391,11 @@ fn latency(run: &RunFile) -> Markup {
 }
 
 /// A row per series and view; `parts` are the cells between the kind and the view.
-fn latency_rows(list: &[LatencySeries], parts: impl Fn(&LatencySeries) -> Markup) -> Markup {
+fn latency_rows(
+    run: &RunFile,
+    list: &[LatencySeries],
+    parts: impl Fn(&LatencySeries) -> Markup,
+) -> Markup {
     html! {
         @for series in list {
             @for (view, quantiles) in views(series) {
@@ -384,7 +403,9 @@ fn latency_rows(list: &[LatencySeries], parts: impl Fn(&LatencySeries) -> Markup
                     th scope="row" { (words::latency(series.kind)) }
                     (parts(series))
                     td { (view) }
-                    @for cell in quantile_cells(&quantiles) { td class="n" { (cell) } }
+                    @for cell in quantile_cells(run.run.world, &quantiles) {
+                        td class="n" { (cell) }
+                    }
                 }
             }
         }
@@ -396,7 +417,7 @@ fn latency_in_parts(run: &RunFile) -> Markup {
     if run.latency.is_empty() {
         return html! {};
     }
-    let rows = latency_rows(&run.latency, |series| {
+    let rows = latency_rows(run, &run.latency, |series| {
         html! {
             td { (series.population.as_deref().unwrap_or("-")) }
             td { (series.stage.map_or("-", words::stage)) }
@@ -469,11 +490,12 @@ fn drops(run: &RunFile) -> Markup {
             }
         }
     };
+    let held = format!("held by {}", worlds::carriers(run.run.world));
     let header = [
         ("population", false),
         ("hub says", false),
         ("in the hub's queue", true),
-        ("held by the kernels", true),
+        (held.as_str(), true),
     ];
     let title = "Backlog when drops were decided";
     html! { h2 { (title) } (table(title, &header, &rows)) }

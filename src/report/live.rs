@@ -6,10 +6,15 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::words;
-use crate::event::{Event, EventKind, Phase, Progress};
+use crate::event::{Event, EventKind, Phase, Progress, World};
 
 /// Between two plain lines, in nanoseconds of the run.
 const LINE_EVERY_NS: u64 = 5_000_000_000;
+/// Plain lines of a run in the virtual world, about: a day of it takes minutes, so that lines go by
+/// the scenario's duration instead.
+const VIRTUAL_LINES: u64 = 20;
+/// Run time from which seconds are no longer told in tenths.
+const TENTHS_BELOW_NS: u64 = 120_000_000_000;
 /// Times a second that the line on a terminal is drawn, at most.
 const DRAWS_PER_SECOND: u8 = 10;
 
@@ -30,6 +35,7 @@ pub struct Live {
     name: String,
     mode: LiveMode,
     bar: Option<ProgressBar>,
+    world: World,
     phase: Phase,
     last_line_ns: u64,
 }
@@ -38,20 +44,27 @@ impl Live {
     /// A view that shows nothing yet; `name` says which run it is.
     #[must_use]
     pub fn new(name: &str, mode: LiveMode) -> Self {
-        Self { name: name.to_owned(), mode, bar: None, phase: Phase::Running, last_line_ns: 0 }
+        Self {
+            name: name.to_owned(),
+            mode,
+            bar: None,
+            world: World::Sockets,
+            phase: Phase::Running,
+            last_line_ns: 0,
+        }
     }
 
     /// Shows what an event changes.
     pub fn take(&mut self, event: &Event) {
         match &event.kind {
+            EventKind::RunStarted(started) => self.world = started.world,
             EventKind::PhaseChanged { phase } => self.phase = *phase,
             EventKind::Progress(progress) => match self.mode {
                 LiveMode::Terminal => self.draw(event.at_ns, progress),
                 LiveMode::Lines => self.print_line(event.at_ns, progress),
                 LiveMode::Quiet => {}
             },
-            EventKind::RunStarted(_)
-            | EventKind::FaultDone { .. }
+            EventKind::FaultDone { .. }
             | EventKind::AttemptEnded(_)
             | EventKind::Warning(_)
             | EventKind::RunEnded { .. } => {}
@@ -69,17 +82,26 @@ impl Live {
         let bar = self.bar.get_or_insert_with(|| new_bar(&self.name));
         bar.set_length(progress.duration_ns / 1_000_000);
         bar.set_position(at_ns.min(progress.duration_ns) / 1_000_000);
-        bar.set_message(figures(at_ns, self.phase, progress));
+        bar.set_message(figures(at_ns, self.world, self.phase, progress));
     }
 
     fn print_line(&mut self, at_ns: u64, progress: &Progress) {
-        if at_ns < self.last_line_ns + LINE_EVERY_NS {
+        if at_ns < self.last_line_ns.saturating_add(line_every_ns(self.world, progress)) {
             return;
         }
         self.last_line_ns = at_ns;
-        let line = format!("{}: {}", self.name, figures(at_ns, self.phase, progress));
+        let line = format!("{}: {}", self.name, figures(at_ns, self.world, self.phase, progress));
         // Who reads standard error may have gone; that is no reason to end a run.
         let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+/// Run time between two plain lines. On sockets it is real time, and a reader wants to see that the
+/// run goes on; in the virtual world it is over before anybody wonders.
+fn line_every_ns(world: World, progress: &Progress) -> u64 {
+    match world {
+        World::Sockets => LINE_EVERY_NS,
+        World::Virtual => LINE_EVERY_NS.max(progress.duration_ns / VIRTUAL_LINES),
     }
 }
 
@@ -91,16 +113,25 @@ fn new_bar(name: &str) -> ProgressBar {
     ProgressBar::with_draw_target(Some(1), target).with_style(style).with_prefix(name.to_owned())
 }
 
-/// `4.0 s of 12 s · open 100 · attempts 100 · received 412 · PingTimeout 10`.
-fn figures(at_ns: u64, phase: Phase, progress: &Progress) -> String {
-    let seconds = |ns: u64| format!("{}.{}", ns / 1_000_000_000, ns / 100_000_000 % 10);
+/// `4.0 s of 12 s · open 100 · attempts 100 · received 412 · PingTimeout 10`; simulated time is
+/// called so.
+fn figures(at_ns: u64, world: World, phase: Phase, progress: &Progress) -> String {
+    let at = if at_ns < TENTHS_BELOW_NS {
+        format!("{}.{} s", at_ns / 1_000_000_000, at_ns / 100_000_000 % 10)
+    } else {
+        words::micros(at_ns / 1_000)
+    };
+    let at = match world {
+        World::Sockets => at,
+        World::Virtual => format!("simulated {at}"),
+    };
     let duration = Duration::from_nanos(progress.duration_ns);
     let mut parts = vec![
         match phase {
-            Phase::Running => format!("{} s of {}", seconds(at_ns), words::duration(duration)),
-            Phase::Draining => format!("{} s, draining", seconds(at_ns)),
-            Phase::Leaving => format!("{} s, leaving", seconds(at_ns)),
-            Phase::Gathering => format!("{} s, gathering", seconds(at_ns)),
+            Phase::Running => format!("{at} of {}", words::duration(duration)),
+            Phase::Draining => format!("{at}, draining"),
+            Phase::Leaving => format!("{at}, leaving"),
+            Phase::Gathering => format!("{at}, gathering"),
         },
         format!("open {}", words::number(progress.open)),
         format!("attempts {}", words::number(progress.attempts)),
@@ -128,10 +159,26 @@ mod tests {
             received: 4_120,
             ended: vec![(CloseCategory::PingTimeout, 10), (CloseCategory::Normal, 0)],
         };
+        let told = |at_ns, world, phase| figures(at_ns, world, phase, &progress);
         assert_eq!(
-            figures(4_250_000_000, Phase::Running, &progress),
+            told(4_250_000_000, World::Sockets, Phase::Running),
             "4.2 s of 12 s · open 90 · attempts 1,100 · received 4,120 · PingTimeout 10"
         );
-        assert!(figures(13_000_000_000, Phase::Leaving, &progress).starts_with("13.0 s, leaving"));
+        let leaving = told(13_000_000_000, World::Sockets, Phase::Leaving);
+        assert!(leaving.starts_with("13.0 s, leaving"), "{leaving}");
+        let virtually = told(4_250_000_000, World::Virtual, Phase::Running);
+        assert!(virtually.starts_with("simulated 4.2 s of 12 s"), "{virtually}");
+        let late = told(45_000_000_000_000, World::Virtual, Phase::Draining);
+        assert!(late.starts_with("simulated 12 h 30 min, draining"), "{late}");
+    }
+
+    #[test]
+    fn a_day_that_takes_minutes_is_told_in_about_twenty_lines() {
+        let of =
+            |seconds: u64| Progress { duration_ns: seconds * 1_000_000_000, ..Progress::default() };
+        let day = 86_400;
+        assert_eq!(line_every_ns(World::Virtual, &of(day)) * 20, of(day).duration_ns);
+        assert_eq!(line_every_ns(World::Virtual, &of(12)), LINE_EVERY_NS);
+        assert_eq!(line_every_ns(World::Sockets, &of(day)), LINE_EVERY_NS);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::run_file::RunFile;
 use super::text;
 use super::words;
+use super::worlds;
 use crate::verdict::Outcome;
 
 /// Lines of the whole document, at most.
@@ -19,7 +20,7 @@ const RUNS_IN_FULL_MAX: usize = 1;
 /// The document for these runs: one in full, several as an overview with what failed.
 #[must_use]
 pub fn render(runs: &[RunFile]) -> String {
-    let mut out = String::from("## Squall\n\n");
+    let mut out = format!("## Squall ({})\n\n", worlds::of(runs));
     overview(runs, &mut out);
     let in_full = runs.len() <= RUNS_IN_FULL_MAX;
     for run in runs {
@@ -102,13 +103,13 @@ fn latency(run: &RunFile, out: &mut String) {
     if run.latency_total.is_empty() {
         return;
     }
-    let label = text::latency_label(run.run.target.place);
+    let label = text::latency_label(&run.run);
     let _ = writeln!(out, "\n### Latency ({label})\n");
     out.push_str("| what | view | count | p50 | p90 | p99 | p99.9 | max |\n");
     out.push_str("|---|---|--:|--:|--:|--:|--:|--:|\n");
     for series in &run.latency_total {
         for (view, quantiles) in text::views(series) {
-            let cells = text::quantile_cells(&quantiles).join(" | ");
+            let cells = text::quantile_cells(run.run.world, &quantiles).join(" | ");
             let _ = writeln!(out, "| {} | {view} | {cells} |", words::latency(series.kind));
         }
     }

@@ -10,8 +10,10 @@
 //! | [`text`], [`html`], [`markdown`], [`junit`] | reports, pure functions of [`RunFile`]s |
 //! | [`hlog`] | `latency.hlog`, readable by HdrHistogram tools |
 //! | [`spread`] | how much the numbers of repeated runs differ |
-//! | [`words`] | how things are worded |
+//! | [`difference`] | where two runs differ, the machine and real time apart |
+//! | [`words`], [`worlds`] | how things are worded |
 
+pub mod difference;
 pub mod folder;
 mod gather;
 pub mod hints;
@@ -27,6 +29,7 @@ pub mod stream;
 pub mod table;
 pub mod text;
 pub mod words;
+pub mod worlds;
 
 #[cfg(test)]
 mod golden;

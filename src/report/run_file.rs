@@ -2,10 +2,13 @@
 //! that it can be made again from a stored run.
 //!
 //! Counts are exact. Times end in their unit (`_ns`, `_us`); instants are nanoseconds since the
-//! run's epoch. A field is added without a new [`SCHEMA_VERSION`]; one that changes its meaning or
+//! run's epoch. In the virtual world everything but [`RunFile::machine`] follows from the plan and
+//! the seed; what belongs to the machine or to real time stands there and nowhere else. A field is
+//! added without a new [`SCHEMA_VERSION`]; one that changes its meaning or
 //! goes away is not.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
@@ -14,15 +17,16 @@ use serde::{Deserialize, Serialize};
 use super::gather;
 use crate::event::{ClientObservation, DeliveryTally, HowEnded, Warning, World};
 use crate::measure::summary::{Extent, Since};
-use crate::measure::{LatencyKind, Stage, Summary};
+use crate::measure::{EndKind, GeneratorHealth, LatencyKind, Stage, Summary};
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubWire};
+use crate::protocol::resource_log;
 use crate::scenario::Plan;
 use crate::secret::Redactor;
 use crate::verdict::{Check, Outcome, Verdict};
 
 /// Version of the shape of `run.json`.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Samples from which a p99.9 is told: below, it is the maximum under another name.
 pub const P999_SAMPLES_MIN: u64 = 1_000;
@@ -53,7 +57,7 @@ pub struct RunFile {
     pub matrix: Vec<MatrixCell>,
     /// For each row with a drop category: time from an instant to the hub's decision.
     pub close_windows: Vec<CloseWindow>,
-    /// Bytes in the hub's queue, and in the kernel, when a drop was decided.
+    /// Bytes in the hub's queue, and under way, when a drop was decided.
     pub backlog_at_close: Vec<BacklogAtClose>,
     /// Latencies per kind.
     pub latency_total: Vec<LatencySeries>,
@@ -67,6 +71,8 @@ pub struct RunFile {
     pub generator: GeneratorFacts,
     /// What a reader must know.
     pub warnings: Vec<Warning>,
+    /// The machine, and real time.
+    pub machine: MachineFacts,
 }
 
 /// What was run, where, and with what.
@@ -86,7 +92,8 @@ pub struct RunFacts {
     pub world: World,
     /// Version of Squall.
     pub squall_version: String,
-    /// When the timeline began, UTC, RFC 3339.
+    /// When the timeline began, UTC, RFC 3339; in the virtual world a fixed instant, whenever the
+    /// run really was (which is in `machine`).
     pub started: String,
     /// The same in nanoseconds since the Unix epoch.
     pub started_unix_ns: u64,
@@ -94,10 +101,93 @@ pub struct RunFacts {
     pub target: TargetFacts,
     /// The hub's settings: in force where the control API is offered, assumed elsewhere.
     pub hub: HubFacts,
-    /// Shard threads.
+}
+
+/// What belongs to this machine and its clock; two runs of one seed in the virtual world differ in
+/// nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineFacts {
+    /// When the run really was started, UTC, RFC 3339.
+    pub started: String,
+    /// The same in nanoseconds since the Unix epoch.
+    pub started_unix_ns: u64,
+    /// Real time in nanoseconds, from there to the end of the run, preparations included.
+    pub real_elapsed_ns: u64,
+    /// Threads that the clients lived on.
     pub threads: u64,
     /// Cores of the machine.
     pub cores: u64,
+    /// Descriptors open before the run; null in the virtual world, which opens none.
+    pub descriptors_before: Option<u64>,
+    /// Descriptors open after it.
+    pub descriptors_after: Option<u64>,
+    /// Resident memory of the process before the first client, in bytes; null in the virtual world.
+    pub resident_before_bytes: Option<u64>,
+    /// Resident memory of the process at the end of the running phase, in bytes; null in the
+    /// virtual world.
+    pub resident_held_bytes: Option<u64>,
+    /// Connections open at that instant.
+    pub resident_held_open: Option<u64>,
+    /// The most resident memory that the process had, from its own start to the end of the run, in
+    /// bytes; other runs of the process count as well.
+    pub resident_peak_bytes: Option<u64>,
+}
+
+impl MachineFacts {
+    /// What is known outside the run's world: when it really was started, how long it really took,
+    /// with how many threads on how many cores, and the peak of resident memory. The rest is null.
+    #[must_use]
+    pub fn new(
+        started_unix_ns: u64,
+        took: Duration,
+        threads: usize,
+        cores: usize,
+        resident_peak_bytes: Option<u64>,
+    ) -> Self {
+        Self {
+            started: resource_log::utc(started_unix_ns),
+            started_unix_ns,
+            real_elapsed_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            threads: threads as u64,
+            cores: cores as u64,
+            descriptors_before: None,
+            descriptors_after: None,
+            resident_before_bytes: None,
+            resident_held_bytes: None,
+            resident_held_open: None,
+            resident_peak_bytes,
+        }
+    }
+
+    /// The same with what the engine read of its process.
+    fn with(self, health: &GeneratorHealth) -> Self {
+        let (descriptors_before, descriptors_after) = ends_of(health, EndKind::Descriptor);
+        Self {
+            descriptors_before,
+            descriptors_after,
+            resident_before_bytes: health.memory.map(|memory| memory.before_bytes),
+            resident_held_bytes: health.memory.map(|memory| memory.held_bytes),
+            resident_held_open: health.memory.map(|memory| memory.open),
+            ..self
+        }
+    }
+}
+
+/// Open ends before and after the load, if they are of this kind.
+fn ends_of(health: &GeneratorHealth, kind: EndKind) -> (Option<u64>, Option<u64>) {
+    let ends = health.open_ends;
+    if ends.kind == kind { (ends.before, ends.after) } else { (None, None) }
+}
+
+/// What only the starter of a run knows.
+#[derive(Clone, Debug)]
+pub struct Circumstances {
+    /// What was run, where, and with what.
+    pub run: RunFacts,
+    /// How it ended.
+    pub how: HowEnded,
+    /// The machine, and real time.
+    pub machine: MachineFacts,
 }
 
 /// Where the load went.
@@ -285,8 +375,8 @@ pub struct BacklogAtClose {
     pub category: CloseCategory,
     /// Bytes in the hub's queue.
     pub queue_bytes: Range,
-    /// Bytes that the kernels held: written by the hub, not read by the client. Null when not
-    /// known.
+    /// Bytes that the kernels held (in the virtual world: the links): written by the hub, not read
+    /// by the client. Null when not known.
     pub kernel_bytes: Option<Range>,
 }
 
@@ -366,16 +456,11 @@ pub struct GeneratorFacts {
     pub rows_observed: u64,
     /// Entries the hub's ledger had for attempts that no client made.
     pub hub_rows_unmatched: u64,
-    /// Descriptors open before the run.
-    pub descriptors_before: Option<u64>,
-    /// Descriptors open after it.
-    pub descriptors_after: Option<u64>,
-    /// Resident memory of the process before the first client, in bytes.
-    pub resident_before_bytes: Option<u64>,
-    /// Resident memory of the process at the end of the running phase, in bytes.
-    pub resident_held_bytes: Option<u64>,
-    /// Connections open at that instant.
-    pub resident_held_open: Option<u64>,
+    /// Ends of links open before the load, in the virtual world; null elsewhere, where descriptors
+    /// are counted (see `machine`).
+    pub link_ends_before: Option<u64>,
+    /// Ends of links open after it.
+    pub link_ends_after: Option<u64>,
     /// Client tasks alive after the run; anything but 0 is a leak.
     pub tasks_after: u64,
     /// Messages that the engine itself sent by REST and the hub did not take.
@@ -385,7 +470,8 @@ pub struct GeneratorFacts {
 /// What the recorder saw that no summary has.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// Bytes held by the kernels when a drop was decided, per population name and category.
+    /// Bytes held by the kernels, or by the links, when a drop was decided, per population name and
+    /// category.
     pub kernel_bytes: BTreeMap<(String, CloseCategory), Extent>,
 }
 
@@ -397,11 +483,12 @@ impl RunFile {
         summary: &Summary,
         verdict: &Verdict,
         observed: &Observed,
-        how: HowEnded,
-        run: RunFacts,
+        circumstances: Circumstances,
         redactor: &Redactor,
     ) -> Self {
+        let Circumstances { run, how, machine } = circumstances;
         let (ends, ends_total) = gather::ends(plan, summary);
+        let (link_ends_before, link_ends_after) = ends_of(&summary.health, EndKind::LinkEnd);
         let whole = Self {
             schema_version: SCHEMA_VERSION,
             run,
@@ -423,15 +510,13 @@ impl RunFile {
                 open_peak: summary.open_peak,
                 rows_observed: summary.rows_observed,
                 hub_rows_unmatched: summary.hub_rows_unmatched,
-                descriptors_before: summary.health.descriptors_before,
-                descriptors_after: summary.health.descriptors_after,
-                resident_before_bytes: summary.health.memory.map(|memory| memory.before_bytes),
-                resident_held_bytes: summary.health.memory.map(|memory| memory.held_bytes),
-                resident_held_open: summary.health.memory.map(|memory| memory.open),
+                link_ends_before,
+                link_ends_after,
                 tasks_after: summary.health.tasks_after,
                 rest_failed: summary.rest_failed,
             },
             warnings: summary.health.warnings.iter().cloned().collect(),
+            machine: machine.with(&summary.health),
         };
         whole.masked(redactor)
     }

@@ -3,15 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::run_file::{
     BacklogAtClose, CloseWindow, End, FaultOutcome, GeneratorFacts, HubFacts, LatencySeries, Life,
-    MatrixCell, PopulationFacts, Quantiles, Range, RunFacts, RunFile, SCHEMA_VERSION, TargetFacts,
-    TargetPlace, WindowStart,
+    MachineFacts, MatrixCell, PopulationFacts, Quantiles, Range, RunFacts, RunFile, SCHEMA_VERSION,
+    TargetFacts, TargetPlace, WindowStart,
 };
 use crate::event::{
     ClientEnd, ClientObservation, CloseFirst, DeliveryTally, Evidence, HowEnded, HubSide,
-    LedgerRow, Warning, Wish,
+    LedgerRow, Warning, Wish, World,
 };
 use crate::measure::{LatencyKind, Stage};
 use crate::protocol::control::{HubEnd, HubRefusal, HubWire};
@@ -82,7 +83,7 @@ fn facts(scenario: &str, title: &str) -> RunFacts {
         seed: 7,
         plan_hash: "0123456789abcdef".into(),
         duration_ns: 12_000_000_000,
-        world: crate::event::World::Sockets,
+        world: World::Sockets,
         squall_version: "0.0.0".into(),
         started: "2026-01-02T03:04:05.678Z".into(),
         started_unix_ns: 1_767_323_045_678_000_000,
@@ -101,8 +102,24 @@ fn facts(scenario: &str, title: &str) -> RunFacts {
             queue_bytes: 65_536,
             queue_messages: 1_000,
         },
-        threads: 1,
-        cores: 2,
+    }
+}
+
+/// Half a second more than the run's own 8.4 s, and a process that peaked at 20 MiB.
+fn machine() -> MachineFacts {
+    MachineFacts {
+        descriptors_before: Some(12),
+        descriptors_after: Some(12),
+        resident_before_bytes: Some(18 << 20),
+        resident_held_bytes: Some(19 << 20),
+        resident_held_open: Some(90),
+        ..MachineFacts::new(
+            1_767_323_045_670_000_000,
+            Duration::from_millis(8_900),
+            1,
+            2,
+            Some(20 << 20),
+        )
     }
 }
 
@@ -190,16 +207,28 @@ pub fn passed() -> RunFile {
             open_peak: 100,
             rows_observed: 100,
             hub_rows_unmatched: 0,
-            descriptors_before: Some(12),
-            descriptors_after: Some(12),
-            resident_before_bytes: Some(18 << 20),
-            resident_held_bytes: Some(19 << 20),
-            resident_held_open: Some(90),
+            link_ends_before: None,
+            link_ends_after: None,
             tasks_after: 0,
             rest_failed: 0,
         },
         warnings: Vec::new(),
+        machine: machine(),
     }
+}
+
+/// The first one in the virtual world, where it took 56 ms.
+pub fn simulated() -> RunFile {
+    let mut run = passed();
+    run.run.world = World::Virtual;
+    run.run.started = "2026-01-01T00:00:00.000Z".into();
+    run.run.started_unix_ns = 1_767_225_600_000_000_000;
+    run.run.target.endpoint = "http://hub.squall.invalid".into();
+    run.generator.link_ends_before = Some(4);
+    run.generator.link_ends_after = Some(4);
+    let took = Duration::from_millis(56);
+    run.machine = MachineFacts::new(1_767_323_045_670_000_000, took, 1, 2, Some(20 << 20));
+    run
 }
 
 /// A run in which everything that can go wrong has.

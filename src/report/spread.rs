@@ -2,15 +2,47 @@
 
 use std::collections::BTreeSet;
 
+use super::difference;
 use super::run_file::RunFile;
 use super::table::{self, Column};
 use super::words;
+use crate::event::World;
 use crate::verdict::Outcome;
 
-/// The table of counts and latencies over the runs, least, median and greatest of each.
+/// The table of counts and latencies over the runs, least, median and greatest of each. In the
+/// virtual world runs of one seed are equal in all but [`RunFile::machine`], and that is the line;
+/// where they are not, it says where.
 #[must_use]
 pub fn render(runs: &[RunFile]) -> String {
     let Some(first) = runs.first() else { return String::new() };
+    let passed = runs.iter().filter(|run| run.outcome == Outcome::Pass).count();
+    let which = format!(
+        "{} of {}, all with seed {}",
+        words::counted(runs.len() as u64, "run"),
+        first.run.scenario,
+        first.run.seed
+    );
+    let world = words::world(first.run.world);
+    match (first.run.world, unequal(runs)) {
+        (World::Sockets, _) => format!("Spread over {which}; {passed} passed\n{}", table(runs)),
+        (World::Virtual, None) => {
+            format!("{which}, world {world}: equal in everything; {passed} passed\n")
+        }
+        (World::Virtual, Some((number, path))) => format!(
+            "{which}, world {world}: NOT EQUAL, a defect of Squall; {passed} passed\n  \
+             run {number} differs from the first at {path} of run.json\n{}",
+            table(runs)
+        ),
+    }
+}
+
+/// The first run, counted from 1, that is not as the first one, and where it differs.
+fn unequal(runs: &[RunFile]) -> Option<(usize, String)> {
+    let (first, others) = runs.split_first()?;
+    (2..).zip(others).find_map(|(number, run)| Some((number, difference::first(first, run)?)))
+}
+
+fn table(runs: &[RunFile]) -> String {
     let columns = [
         Column::Names("number"),
         Column::Figures("least"),
@@ -20,14 +52,7 @@ pub fn render(runs: &[RunFile]) -> String {
     ];
     let mut rows = counts(runs);
     rows.extend(latencies(runs));
-    let passed = runs.iter().filter(|run| run.outcome == Outcome::Pass).count();
-    format!(
-        "Spread over {} of {}, all with seed {}; {passed} passed\n{}",
-        words::counted(runs.len() as u64, "run"),
-        first.run.scenario,
-        first.run.seed,
-        table::render(&columns, rows)
-    )
+    table::render(&columns, rows)
 }
 
 fn counts(runs: &[RunFile]) -> Vec<Vec<String>> {
@@ -83,6 +108,25 @@ fn row(name: &str, values: &[u64], words: impl Fn(u64) -> String) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn virtual_runs_are_equal_or_told_where_they_are_not() {
+        let mut runs = [samples::simulated(), samples::simulated(), samples::simulated()];
+        runs[2].machine.real_elapsed_ns *= 2;
+        assert_eq!(
+            render(&runs),
+            "3 runs of ping-timeout, all with seed 7, world virtual: equal in everything; \
+             3 passed\n"
+        );
+        runs[2].populations[0].published += 1;
+        let told = render(&runs);
+        assert!(
+            told.contains("run 3 differs from the first at populations[0].published"),
+            "{told}"
+        );
+        assert!(told.contains("connect p50"), "{told}");
+    }
 
     #[test]
     fn equal_numbers_have_no_spread_and_others_tell_theirs() {

@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::hints;
-use super::run_file::{End, LatencySeries, Quantiles, Range, RunFile, TargetPlace};
+use super::run_file::{End, LatencySeries, Quantiles, Range, RunFacts, RunFile, TargetPlace};
 use super::table::{self, Column, INDENT, WIDTH};
 use super::words;
-use crate::event::{DeliveryTally, HowEnded};
+use super::worlds;
+use crate::event::{DeliveryTally, HowEnded, World};
 use crate::measure::LatencyKind;
 use crate::verdict::{Check, Outcome};
 
@@ -100,7 +101,11 @@ pub fn fact_words(run: &RunFile) -> Vec<String> {
 
 /// What was run, then what it takes to run it again.
 fn facts(run: &RunFile) -> String {
-    let again = [format!("seed {}", run.run.seed), format!("plan {}", run.run.plan_hash)];
+    let again = [
+        format!("seed {}", run.run.seed),
+        format!("plan {}", run.run.plan_hash),
+        worlds::of(std::slice::from_ref(run)),
+    ];
     let mut out = String::new();
     for parts in [&fact_words(run)[..], &again] {
         for line in wrapped(parts, " · ", usize::from(WIDTH) - INDENT.len()) {
@@ -288,25 +293,35 @@ fn matrix(run: &RunFile, out: &mut String) {
     }
 }
 
-/// What latencies are worth, by whose hub they were measured against.
+/// What latencies are worth, by their clock and by whose hub they were measured against.
 #[must_use]
-pub const fn latency_label(place: TargetPlace) -> &'static str {
-    match place {
-        TargetPlace::Embedded | TargetPlace::Loopback => "emulator on this machine, not Azure",
-        TargetPlace::Remote => "from this machine to the target",
+pub const fn latency_label(facts: &RunFacts) -> &'static str {
+    match (facts.world, facts.target.place) {
+        (World::Virtual, _) => {
+            "simulated time at 1 ms resolution; emulator on this machine, not Azure"
+        }
+        (World::Sockets, TargetPlace::Embedded | TargetPlace::Loopback) => {
+            "emulator on this machine, not Azure"
+        }
+        (World::Sockets, TargetPlace::Remote) => "from this machine to the target",
     }
 }
 
-/// Cells of one view after its name: count, p50, p90, p99, p99.9, max.
+/// Cells of one view after its name: count, p50, p90, p99, p99.9, max. The virtual world's clock
+/// moves by whole milliseconds, so that less than one is no figure there.
 #[must_use]
-pub fn quantile_cells(quantiles: &Quantiles) -> Vec<String> {
+pub fn quantile_cells(world: World, quantiles: &Quantiles) -> Vec<String> {
+    let time = |us: u64| match world {
+        World::Virtual if us < 1_000 => "< 1 ms".to_owned(),
+        World::Virtual | World::Sockets => words::micros(us),
+    };
     vec![
         words::number(quantiles.count),
-        words::micros(quantiles.p50_us),
-        words::micros(quantiles.p90_us),
-        words::micros(quantiles.p99_us),
-        quantiles.p999_us.map_or_else(|| "-".to_owned(), words::micros),
-        words::micros(quantiles.max_us),
+        time(quantiles.p50_us),
+        time(quantiles.p90_us),
+        time(quantiles.p99_us),
+        quantiles.p999_us.map_or_else(|| "-".to_owned(), time),
+        time(quantiles.max_us),
     ]
 }
 
@@ -325,7 +340,7 @@ fn latency(run: &RunFile, out: &mut String) {
     if run.latency_total.is_empty() {
         return;
     }
-    heading("Latency", &format!("({})", latency_label(run.run.target.place)), out);
+    heading("Latency", &format!("({})", latency_label(&run.run)), out);
     let columns = [
         Column::Names("what"),
         Column::Names("view"),
@@ -341,7 +356,7 @@ fn latency(run: &RunFile, out: &mut String) {
         for (index, (view, quantiles)) in views(series).into_iter().enumerate() {
             let what = if index == 0 { words::latency(series.kind) } else { "" };
             let mut row = vec![what.to_owned(), view.to_owned()];
-            row.extend(quantile_cells(&quantiles));
+            row.extend(quantile_cells(run.run.world, &quantiles));
             rows.push(row);
         }
     }
@@ -409,9 +424,10 @@ fn unsent(run: &RunFile, out: &mut String) {
 /// What was under way to dropped clients, where something was.
 fn backlog(run: &RunFile, out: &mut String) {
     for drop in run.backlog_at_close.iter().filter(|drop| drop.queue_bytes.max > 0) {
+        let carriers = worlds::carriers(run.run.world);
         let kernel = drop
             .kernel_bytes
-            .map_or_else(String::new, |range| format!("; the kernels held {}", byte_range(range)));
+            .map_or_else(String::new, |range| format!("; {carriers} held {}", byte_range(range)));
         let text = format!(
             "{} of {}: {} in the hub's queue{kernel}",
             drop.category,
@@ -425,10 +441,22 @@ fn backlog(run: &RunFile, out: &mut String) {
 /// Fewest connections among which memory is shared out: with fewer, the process itself drowns them.
 const MEMORY_SHARED_BY_MIN: u64 = 1_000;
 
-/// What connections held in memory, where there were enough of them to tell.
+/// What connections held in memory, where there were enough of them to tell. In the virtual world
+/// only the process's peak is known.
 #[must_use]
 pub fn memory_words(run: &RunFile) -> Option<String> {
-    words::memory(&run.generator, run.run.target.place, MEMORY_SHARED_BY_MIN)
+    match run.run.world {
+        World::Sockets => words::memory(&run.machine, run.run.target.place, MEMORY_SHARED_BY_MIN),
+        World::Virtual => {
+            let open =
+                Some(run.generator.open_peak).filter(|&open| open >= MEMORY_SHARED_BY_MIN)?;
+            let peak = words::bytes(run.machine.resident_peak_bytes?);
+            Some(format!(
+                "{peak} resident at most, with up to {} connections open",
+                words::number(open)
+            ))
+        }
+    }
 }
 
 fn memory(run: &RunFile, out: &mut String) {
@@ -483,7 +511,11 @@ pub fn overview(runs: &[RunFile]) -> String {
             ends_words(run),
         ]
     });
-    let mut out = format!("{}\n", paint(BOLD, "All scenarios"));
+    let mut out = format!(
+        "{}  {}\n",
+        paint(BOLD, "All scenarios"),
+        paint(DIM, &format!("({})", worlds::of(runs)))
+    );
     for line in table::render(&columns, rows.collect()).lines() {
         let _ = writeln!(out, "{}", paint_first_word(line));
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::run_file::{GeneratorFacts, TargetPlace};
+use super::run_file::{MachineFacts, TargetPlace};
 use crate::event::{
     ClientObservation, CloseFirst, ConnectFailure, HandshakeFailure, HowEnded, Warning, World,
 };
@@ -137,10 +137,10 @@ pub fn bytes(value: u64) -> String {
 /// `68 MiB resident with 5,000 connections open, 10.1 KiB a connection pair (client and hub)`;
 /// `None` when it was not read, or with fewer connections than `open_min`.
 #[must_use]
-pub fn memory(generator: &GeneratorFacts, place: TargetPlace, open_min: u64) -> Option<String> {
-    let open = generator.resident_held_open.filter(|&open| open >= open_min)?;
-    let held = generator.resident_held_bytes?;
-    let each = held.saturating_sub(generator.resident_before_bytes?) / open;
+pub fn memory(machine: &MachineFacts, place: TargetPlace, open_min: u64) -> Option<String> {
+    let open = machine.resident_held_open.filter(|&open| open >= open_min)?;
+    let held = machine.resident_held_bytes?;
+    let each = held.saturating_sub(machine.resident_before_bytes?) / open;
     let whose = match place {
         TargetPlace::Embedded => "a connection pair (client and hub)",
         TargetPlace::Loopback | TargetPlace::Remote => "a client",

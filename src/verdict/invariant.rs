@@ -232,13 +232,15 @@ fn deliveries_add_up(plan: &Plan, summary: &Summary) -> Finding {
 }
 
 /// I6. There is no allowance: what a run opens it closes before it is gathered, and what stays open
-/// in the process was open before. Fewer descriptors than before are no leak.
+/// was open before. Fewer ends than before are no leak.
 fn nothing_is_left(summary: &Summary) -> Finding {
     let health = &summary.health;
+    let ends = health.open_ends;
     let mut complaints = Vec::new();
-    let mut told = "descriptors not told".to_owned();
-    if let (Some(before), Some(after)) = (health.descriptors_before, health.descriptors_after) {
-        told = format!("descriptors {} and {}", words::count(before), words::count(after));
+    let mut told = format!("{}s not told", ends.kind.name());
+    if let (Some(before), Some(after)) = (ends.before, ends.after) {
+        let (kind, was, is) = (ends.kind.name(), words::count(before), words::count(after));
+        told = format!("{kind}s {was} and {is}");
         if after > before {
             complaints.push(told.clone());
         }
@@ -255,8 +257,9 @@ fn nothing_is_left(summary: &Summary) -> Finding {
     }
     let leaks = left.iter().filter(|(_, count)| *count > 0);
     complaints.extend(leaks.map(|(what, count)| format!("{what} {}", words::count(*count))));
-    let expected = "no descriptor, task, connection, group or queued byte is left";
-    finding("I6", expected, told, &complaints, Rests::Leftovers)
+    let kind = ends.kind.name();
+    let expected = format!("no {kind}, task, connection, group or queued byte is left");
+    finding("I6", &expected, told, &complaints, Rests::Leftovers)
 }
 
 /// I7. A well-behaved population closes in order, apart from what faults aimed at it cause and what

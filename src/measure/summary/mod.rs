@@ -8,7 +8,7 @@ use super::LatencySet;
 use super::recovery::{Client, Outcome};
 use crate::event::{
     ClientObservation, CloseFirst, DeliveryTally, Event, EventKind, HowEnded, HubSide, LedgerRow,
-    Warning, Wish,
+    Warning, Wish, World,
 };
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubEnd, HubWire};
@@ -114,6 +114,47 @@ impl Extent {
     }
 }
 
+/// What an open end of a connection is in a world: what must be closed again, and is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndKind {
+    /// An open descriptor of the process, whatever it was opened for.
+    #[default]
+    Descriptor,
+    /// An end of a link in memory.
+    LinkEnd,
+}
+
+impl EndKind {
+    /// What is counted in a world.
+    #[must_use]
+    pub const fn of(world: World) -> Self {
+        match world {
+            World::Sockets => Self::Descriptor,
+            World::Virtual => Self::LinkEnd,
+        }
+    }
+
+    /// Its name, one of them.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Descriptor => "descriptor",
+            Self::LinkEnd => "link end",
+        }
+    }
+}
+
+/// Ends of connections that were open around the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenEnds {
+    /// What was counted.
+    pub kind: EndKind,
+    /// How many before the first client; `None` where that cannot be told.
+    pub before: Option<u64>,
+    /// How many when the last client had gone; `None` where that cannot be told.
+    pub after: Option<u64>,
+}
+
 /// Resident memory of the generator's process (the embedded hub included).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
@@ -130,11 +171,10 @@ pub struct Memory {
 pub struct GeneratorHealth {
     /// Warnings that were raised.
     pub warnings: BTreeSet<Warning>,
-    /// Descriptors open before the run and after it.
-    pub descriptors_before: Option<u64>,
-    /// See `descriptors_before`.
-    pub descriptors_after: Option<u64>,
-    /// What the process holds while the load stands, against before it.
+    /// Open ends before the load and after it.
+    pub open_ends: OpenEnds,
+    /// What the process holds while the load stands, against before it. Not read in the virtual
+    /// world: other worlds may run beside it in the same process.
     pub memory: Option<Memory>,
     /// Client tasks alive after the run; anything but 0 is a leak.
     pub tasks_after: u64,

@@ -1,7 +1,8 @@
 //! I1 to I8, each broken on purpose.
 
 use super::*;
-use crate::event::DeliveryTally;
+use crate::event::{DeliveryTally, World};
+use crate::measure::{EndKind, OpenEnds};
 
 #[test]
 fn invariants_find_what_does_not_add_up() {
@@ -26,7 +27,7 @@ fn invariants_find_what_does_not_add_up() {
             |s| s.populations[1].delivery.expected = 5,
             "muted: expected 5, received 0, duplicated 0, lost 0",
         ),
-        ("I6", |s| s.health.descriptors_after = Some(21), "descriptors 20 and 21"),
+        ("I6", |s| s.health.open_ends.after = Some(21), "descriptors 20 and 21"),
         ("I6", |s| s.health.tasks_after = 2, "client tasks 2"),
         ("I6", |s| after(s).groups = 1, "groups 1"),
         ("I6", |s| after(s).queue_bytes = 4_096, "bytes in queues 4,096"),
@@ -86,10 +87,22 @@ fn in_a_calm_run_every_delivery_arrived_or_is_lost() {
 }
 
 #[test]
-fn fewer_descriptors_than_before_are_no_leak() {
+fn fewer_open_ends_than_before_are_no_leak() {
     let mut summary = as_demanded();
-    summary.health.descriptors_after = Some(18);
+    summary.health.open_ends.after = Some(18);
     assert_eq!(told(&muted_plan(), &summary, "I6").0, Outcome::Pass);
+}
+
+#[test]
+fn in_the_virtual_world_what_must_be_closed_is_ends_of_links() {
+    let mut summary = as_demanded();
+    summary.health.open_ends =
+        OpenEnds { kind: EndKind::of(World::Virtual), before: Some(4), after: Some(4) };
+    assert_told(&muted_plan(), &summary, "I6", Outcome::Pass, "link ends 4 and 4");
+    summary.health.open_ends.after = Some(6);
+    assert_told(&muted_plan(), &summary, "I6", Outcome::Fail, "link ends 4 and 6");
+    summary.health.open_ends.after = None;
+    assert_told(&muted_plan(), &summary, "I6", Outcome::Pass, "link ends not told");
 }
 
 #[test]

@@ -90,8 +90,8 @@ fn summary(plan: &Plan, rows: &[&[(CloseCategory, u64)]]) -> Summary {
         summary.populations.push(sums);
     }
     summary.counters_after = Some(after);
-    summary.health.descriptors_before = Some(20);
-    summary.health.descriptors_after = Some(20);
+    summary.health.open_ends.before = Some(20);
+    summary.health.open_ends.after = Some(20);
     summary
 }
 
