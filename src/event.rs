@@ -3,11 +3,15 @@
 //! Messages never become events; they update per-thread [`crate::measure`]s. Times are nanoseconds
 //! since the run's epoch (the start of the timeline) unless a field says otherwise.
 
+mod story;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::control::{HubEnd, HubRefusal};
 use crate::protocol::{AttemptId, CloseCategory, CloseCode};
+
+pub use story::{ClientStep, FrameTold, HubTelling, JsonKind, StoryEnd, StoryLine, StorySide};
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +51,11 @@ pub enum EventKind {
     AttemptEnded(Box<LedgerRow>),
     /// How far the run is; emitted about four times a second, for live views only.
     Progress(Progress),
+    /// A line of the story of the watched client, in the order in which they arrive: those of the
+    /// two sides meet by their times.
+    Story(Box<StoryLine>),
+    /// The story of the watched client is over.
+    StoryEnded(Box<StoryEnd>),
     /// Something a reader of the results must know.
     Warning(Warning),
     /// Last event of a run that was not killed.

@@ -210,8 +210,9 @@ fn run_at(
             }
             std::future::pending::<()>().await;
         };
-        let input =
-            RunInput { plan, target, clock, shards: Shards::Threads(threads), stop, events, trace };
+        let shards = Shards::Threads(threads);
+        let watched = None;
+        let input = RunInput { plan, target, clock, shards, stop, events, trace, watched };
         let summary = tokio::select! {
             biased;
             summary = engine::run(input) => summary?,

@@ -8,6 +8,7 @@
 //! | [`session`] | one run: hub, engine, recorder, verdict, files |
 //! | [`embedded`] | the hub inside this process |
 //! | [`interrupt`] | Ctrl-C, once and twice |
+//! | [`watch`] | the one client whose story is told |
 //! | [`exit`], [`error`] | exit codes, and errors with hints |
 
 pub mod check;
@@ -24,6 +25,7 @@ pub mod schema;
 pub mod session;
 pub mod show;
 pub mod target;
+pub mod watch;
 pub mod world;
 
 use std::ffi::OsString;

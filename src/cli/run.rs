@@ -11,8 +11,9 @@ use tokio::task::LocalSet;
 use super::check;
 use super::interrupt::Interrupts;
 use super::pick::{self, PickArguments};
-use super::session::{self, Context};
+use super::session::{self, Context, Done};
 use super::target::{self, TargetArguments, TargetSpec, Usage};
+use super::watch::ClientArgument;
 use super::{CliError, Exit, complain, print, say, world};
 use crate::engine::Shards;
 use crate::net::Clock;
@@ -63,6 +64,10 @@ pub struct RunArguments {
     /// Also write a short Markdown report
     #[arg(long, env = "SQUALL_MARKDOWN", value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Tell the whole story of one client, from both ends: `muted[3]`, or its number over all
+    /// populations; both count from 0
+    #[arg(long, env = "SQUALL_TRACE_CONNECTION", value_name = "CLIENT")]
+    trace_connection: Option<ClientArgument>,
     /// No progress, and one line per run that passes
     #[arg(long, short, env = "SQUALL_QUIET", value_parser = FalseyValueParser::new())]
     quiet: bool,
@@ -82,6 +87,9 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     check_world(arguments)?;
     let mut picked = pick::load(&arguments.pick)?;
     check::fit_world(&picked.plans, crate::event::World::Sockets)?;
+    if let Some(client) = &arguments.trace_connection {
+        picked.plans.iter().try_for_each(|plan| client.find(plan).map(drop))?;
+    }
     let target = arguments.target.target.as_ref().map(TargetSpec::parse).transpose()?;
     let mut secrets = std::mem::take(&mut picked.secrets);
     secrets.extend(target.iter().flat_map(TargetSpec::secrets));
@@ -114,6 +122,7 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
             latest: if arguments.out.is_some() { Latest::Leave } else { Latest::Follow },
             live: live_mode(arguments),
             interrupts: Interrupts::listen("interrupted: draining, then writing what there is")?,
+            watch: arguments.trace_connection.clone(),
             secrets,
         };
         run_all(&context, jobs, arguments, &redactor, &mut files).await
@@ -307,8 +316,11 @@ async fn run_all(
     let mut ended = stream::iter(running).buffered(side_by_side);
     while let Some((result, job)) = ended.next().await {
         match result {
-            Ok(run) => {
+            Ok(Done { run, story }) => {
                 tell(&run, &job, arguments);
+                if let Some(story) = story {
+                    print(&format!("{story}\n"));
+                }
                 exit = exit.max(Exit::of(&run));
                 turns.push(run.clone());
                 runs.push(run);
@@ -351,7 +363,7 @@ fn foretell(plan: &Plan) {
     }
 }
 
-async fn run_one(context: &Context, job: &Job) -> Result<RunFile, CliError> {
+async fn run_one(context: &Context, job: &Job) -> Result<Done, CliError> {
     let folder = RunFolder::create(&job.path)?;
     let (plan, label) = (job.plan.clone(), job.label.clone());
     match context.shards {

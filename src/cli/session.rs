@@ -10,8 +10,9 @@ use super::CliError;
 use super::embedded::EmbeddedHub;
 use super::interrupt::Interrupts;
 use super::target::{self, TargetSpec};
+use super::watch::ClientArgument;
 use crate::client::Credentials;
-use crate::engine::{self, Control, EngineError, RunInput, Shards, Target};
+use crate::engine::{self, Control, EngineError, RunInput, Shards, Target, WatchedClient};
 use crate::event::{HowEnded, Warning};
 use crate::measure::Summary;
 use crate::net::{Clock, Connector, Network, budget};
@@ -21,7 +22,7 @@ use crate::report::recorder::Latest;
 use crate::report::run_file::{
     Circumstances, HubFacts, MachineFacts, RunFacts, TargetFacts, TargetPlace,
 };
-use crate::report::{Recorded, Recorder, RunFile, RunFolder, hlog, html, words};
+use crate::report::{Recorded, Recorder, RunFile, RunFolder, hlog, html, story, words};
 use crate::scenario::Plan;
 use crate::secret::{Redactor, Secret};
 use crate::verdict::{self, Outcome};
@@ -48,6 +49,8 @@ pub struct Context {
     pub live: LiveMode,
     /// Stopping.
     pub interrupts: Interrupts,
+    /// Whose story is told.
+    pub watch: Option<ClientArgument>,
     /// Secrets of the command, never shown.
     pub secrets: Vec<Secret>,
 }
@@ -57,6 +60,15 @@ struct Opened {
     target: Target,
     place: TargetPlace,
     hub: Option<EmbeddedHub>,
+}
+
+/// What a run leaves for the terminal.
+#[derive(Debug)]
+pub struct Done {
+    /// Everything its reports are made of.
+    pub run: RunFile,
+    /// The story of the watched client, as text without secrets.
+    pub story: Option<String>,
 }
 
 /// What is left when a run's world is over: everything that its results follow from.
@@ -91,7 +103,7 @@ pub async fn run(
     plan: Plan,
     folder: &RunFolder,
     label: &str,
-) -> Result<RunFile, CliError> {
+) -> Result<Done, CliError> {
     let began = Began::now(context.clock);
     let lived = live(context, plan, folder, label).await;
     conclude(context, began, folder, lived)
@@ -104,9 +116,13 @@ pub fn conclude(
     began: Began,
     folder: &RunFolder,
     lived: Result<Lived, CliError>,
-) -> Result<RunFile, CliError> {
+) -> Result<Done, CliError> {
     match lived {
-        Ok(lived) => Ok(finish(lived, machine(context, began), folder)),
+        Ok(lived) => {
+            let tell = |_| lived.redactor.redact(&story::render(&lived.recorded.story));
+            let story = context.watch.as_ref().map(tell);
+            Ok(Done { run: finish(lived, machine(context, began), folder), story })
+        }
         Err(error) => {
             folder.discard_if_empty();
             Err(error)
@@ -127,6 +143,7 @@ pub async fn live(
     folder: &RunFolder,
     label: &str,
 ) -> Result<Lived, CliError> {
+    let watched = context.watch.as_ref().map(|client| client.find(&plan)).transpose()?;
     let plan = Arc::new(plan);
     let opened = tokio::select! {
         biased;
@@ -139,7 +156,7 @@ pub async fn live(
     let live = Live::new(label, context.live);
     let recorder = Recorder::create(folder, context.latest, live, redactor.clone())?;
     let mut facts = facts(context, &plan, &opened);
-    let (summary, recorded) = execute(context, &plan, opened.target, recorder).await;
+    let (summary, recorded) = execute(context, &plan, opened.target, watched, recorder).await;
     let summary = match summary {
         Some(Ok(summary)) => summary,
         Some(Err(error)) => return Err(error.into()),
@@ -203,6 +220,7 @@ async fn execute(
     context: &Context,
     plan: &Arc<Plan>,
     target: Target,
+    watched: Option<WatchedClient>,
     recorder: Recorder,
 ) -> (Option<Result<Summary, EngineError>>, Recorded) {
     let (events, events_receiver) = mpsc::channel(QUEUE_EVENTS);
@@ -215,6 +233,7 @@ async fn execute(
         stop: context.interrupts.stop(),
         events,
         trace,
+        watched,
     };
     let over = context.interrupts.clone();
     let recording = recorder.run(events_receiver, trace_receiver, async move { over.over().await });

@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::CliError;
-use super::session::{self, Began, Context};
+use super::session::{self, Began, Context, Done};
 use crate::net::Clock;
-use crate::report::{RunFile, RunFolder};
+use crate::report::RunFolder;
 use crate::scenario::Plan;
 
 /// When every virtual world begins: 2026-01-01T00:00:00Z, in nanoseconds since the Unix epoch.
@@ -23,7 +23,7 @@ pub async fn run(
     plan: Plan,
     folder: RunFolder,
     label: String,
-) -> Result<RunFile, CliError> {
+) -> Result<Done, CliError> {
     let context = context.clone();
     let (sender, result) = oneshot::channel();
     thread::Builder::new()
@@ -36,12 +36,7 @@ pub async fn run(
     result.await.unwrap_or_else(|_| Err(CliError::Internal("a world broke off".to_owned())))
 }
 
-fn live(
-    context: &Context,
-    plan: Plan,
-    folder: &RunFolder,
-    label: &str,
-) -> Result<RunFile, CliError> {
+fn live(context: &Context, plan: Plan, folder: &RunFolder, label: &str) -> Result<Done, CliError> {
     let began = Began::now(context.clock);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

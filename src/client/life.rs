@@ -12,7 +12,7 @@ use super::open::{Failure, Progress, open};
 use super::session::{Ending, Session};
 use super::{Order, State, VirtualClient, add_at, credentials, decrement, increment, reconnect};
 use crate::event::{
-    ClientEnd, ClientObservation, ConnectFailure, DeliveryTally, HandshakeFailure, Wish,
+    ClientEnd, ClientObservation, ClientStep, ConnectFailure, DeliveryTally, HandshakeFailure, Wish,
 };
 use crate::measure::LatencyKind;
 use crate::pace::Purpose;
@@ -76,6 +76,9 @@ pub(super) async fn live(client: &Rc<VirtualClient>, arrival: Instant) {
         };
         current.attempts += 1;
         planned = ended.at + delay;
+        client.me.tell(|| ClientStep::ReconnectPlanned {
+            in_ns: u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX),
+        });
         client.state.set(State::Reconnecting);
         if client.wait_until(planned).await.is_err() {
             return;
@@ -201,6 +204,7 @@ impl VirtualClient {
     ) -> Ended {
         let at = Instant::now();
         let wish = if self.order.get() == Order::Stay { Wish::Stay } else { Wish::Leave };
+        self.me.tell(|| ClientStep::Ended { observation: failure.observation.clone(), wish });
         self.me.shard.ends.put(ClientEnd {
             attempt,
             planned_ns: self.me.ns(planned),
@@ -248,6 +252,10 @@ impl VirtualClient {
             pongs: counts.pongs,
             delivery: ending.delivery,
         };
+        me.tell(|| ClientStep::Ended {
+            observation: ending.observation.clone(),
+            wish: ending.wish,
+        });
         session.finish(me, ending);
         me.shard.ends.put(end);
         Some(Ended { at: ending.at, wish: ending.wish, was_open: true })

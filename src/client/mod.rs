@@ -13,6 +13,7 @@
 //! | `talk` | what a frame that was read means |
 //! | `outbox`, `publish` | what is sent |
 //! | `reconnect` | when to come back |
+//! | `story` | what is told of the client that is watched |
 //! | `behaviour` | what the client does or fails to do |
 
 pub mod behaviour;
@@ -24,6 +25,7 @@ mod open;
 mod outbox;
 mod publish;
 mod session;
+mod story;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -48,6 +50,7 @@ pub use credentials::claims;
 use credentials::sender_position;
 use publish::{Published, Publisher};
 use session::Session;
+pub use story::{ClientStoryLine, Story, WatchedClient};
 
 /// Largest number of connects and handshakes under way at once, over all shards.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 64;
@@ -104,6 +107,8 @@ pub struct Shard {
     pub counts: ShardCounts,
     /// Takes the ends of attempts; never blocks.
     pub ends: EndSink,
+    /// The story of the watched client, when it lives here.
+    pub story: Option<Rc<Story>>,
     /// The thread's buffer for reading.
     pub scratch: RefCell<Box<[u8]>>,
 }
@@ -161,6 +166,8 @@ struct Identity {
     /// From when on latencies count as after the first trouble; nanoseconds since the epoch.
     trouble_ns: u64,
     limits: &'static Limits,
+    /// There when this client is watched.
+    story: Option<Rc<Story>>,
 }
 
 impl Identity {
@@ -285,8 +292,9 @@ impl VirtualClient {
         let trouble = shard.plan.first_trouble();
         let trouble_ns =
             trouble.map_or(u64::MAX, |at| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
+        let story = shard.story.clone().filter(|story| story.is_of(population, index));
         Rc::new(Self {
-            me: Identity { shard, population, index, trouble_ns, limits },
+            me: Identity { shard, population, index, trouble_ns, limits, story },
             state: Cell::new(State::Waiting),
             order: Cell::new(Order::Stay),
             waker: RefCell::default(),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::behaviour::vanish;
 use super::session::{Session, Start};
 use super::{Identity, increment};
-use crate::event::{ClientObservation, CloseFirst, ConnectFailure, HandshakeFailure};
+use crate::event::{ClientObservation, ClientStep, CloseFirst, ConnectFailure, HandshakeFailure};
 use crate::net::relay::{RelayHandle, relay};
 use crate::net::{Dial, Stream};
 use crate::pace::{self, Purpose};
@@ -104,11 +104,14 @@ pub async fn open(
     let started = Instant::now();
     progress.set(Progress::Dialling(started));
     increment(&me.shard.counts.attempts);
+    me.tell_begun(attempt);
     let (stream, relay) = timeout(me.limits.connect, connect(me, attempt))
         .await
         .map_err(|_| Failure::from(ConnectFailure::TimedOut))??;
     progress.set(Progress::Shaking(started));
+    me.tell(|| ClientStep::Connected);
     let (stream, mut reader, leftover_bytes) = shake(me, attempt, stream, &target()).await?;
+    me.tell(|| ClientStep::Upgraded);
     let (mut stream, mut read_bytes) = (stream, leftover_bytes);
     let connection_id = match me.population().protocol {
         Subprotocol::Simple => None,
@@ -128,6 +131,7 @@ pub async fn open(
         }
     };
     let opened = Instant::now();
+    me.tell(|| ClientStep::Opened { connection_id: connection_id.clone() });
     let start = Start { attempt, started, opened, connection_id, read_bytes };
     Ok(Box::new(Session::open(me, stream, relay, reader, start)))
 }
@@ -194,6 +198,7 @@ fn poll_first_frame(
     loop {
         let mut first = None;
         let parsed = reader.read(&mut scratch[..fresh], |event| {
+            me.tell_read(&event);
             first = first_of(event);
             if first.is_some() { Next::Stop } else { Next::Continue }
         });
@@ -246,6 +251,7 @@ async fn echo_close(
         let mut frame = Vec::new();
         let mask = u32::try_from(masks >> 32).unwrap_or_default().to_le_bytes();
         client_frame(Opcode::Close, &close_payload(*code, ""), mask, &mut frame);
+        me.tell(|| ClientStep::CloseSent { code: *code, reason: String::new() });
         // The end is known already; whether the echo gets through changes nothing.
         let _ = timeout(me.limits.parting, stream.write_all(&frame)).await;
     }

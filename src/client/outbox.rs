@@ -2,10 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 
+use super::story::Story;
 use crate::net::Stream;
 use crate::scenario::plan::{CLIENT_FRAME_HEADER_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::ws::Opcode;
@@ -34,6 +36,8 @@ pub struct Outbox {
     health: Health,
     /// Whether the stream may still hold bytes of its own (TLS).
     unflushed: bool,
+    /// Told of every frame, when the client is watched.
+    story: Option<Rc<Story>>,
 }
 
 impl Outbox {
@@ -47,7 +51,14 @@ impl Outbox {
             masks: seed,
             health: Health::Whole,
             unflushed: false,
+            story: None,
         }
+    }
+
+    /// The same, of a client that may be watched.
+    #[must_use]
+    pub fn told_in(self, story: Option<Rc<Story>>) -> Self {
+        Self { story, ..self }
     }
 
     /// Bytes not yet handed over.
@@ -85,6 +96,9 @@ impl Outbox {
     /// nothing.
     pub fn push(&mut self, opcode: Opcode, payload: &[u8]) {
         if self.health == Health::Whole {
+            if let Some(story) = &self.story {
+                story.sent(opcode, payload);
+            }
             let mask = self.next_mask();
             client_frame(opcode, payload, mask, &mut self.bytes);
         }

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::behaviour::ReadAllowance;
 use super::publish::{Line, Publisher};
+use super::story::Reading;
 use super::talk::{CLOSE_NORMAL, Counts, Heard, Talk};
 use super::{Identity, Order};
-use crate::event::{ClientObservation, CloseFirst, DeliveryTally, Wish};
+use crate::event::{ClientObservation, ClientStep, CloseFirst, DeliveryTally, Wish};
 use crate::measure::LatencyKind;
 use crate::net::relay::RelayHandle;
 use crate::net::{Due, Stream};
@@ -254,6 +255,7 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> Option<Ending> {
         if let Some(how) = self.talk.behaviours.vanishes(now) {
+            me.tell(|| ClientStep::Vanishes);
             return self.vanish(how, now, cx);
         }
         let seen = self.poll_reading(me, publisher.as_deref_mut(), now, cx);
@@ -265,7 +267,7 @@ impl Session {
             self.part(me, heard);
             return self.poll_parting(now, cx);
         }
-        self.talk.act(now);
+        self.talk.act(me, now);
         // Once everything is handed over nothing has to be waited for; the socket's readiness wakes
         // the task otherwise.
         let _ = self.talk.outbox.poll_write(&mut self.stream, cx);
@@ -290,6 +292,7 @@ impl Session {
         loop {
             let allowance = self.talk.behaviours.may_read(now);
             if allowance.is_nothing() {
+                me.tell_reading(Reading::Rests);
                 if self.stream.poll_hung_up(cx).is_pending() {
                     return None;
                 }
@@ -297,6 +300,7 @@ impl Session {
                 self.parse(me, publisher, now, ReadAllowance::EVERYTHING, &mut []);
                 return self.talk.heard.is_none().then_some(ClientObservation::Reset);
             }
+            me.tell_reading(Reading::Goes);
             if self.kept == Kept::Frames {
                 self.parse(me, publisher.as_deref_mut(), now, allowance, &mut []);
             } else {

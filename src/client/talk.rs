@@ -7,6 +7,7 @@ use super::behaviour::{Behaviours, PingAnswer};
 use super::outbox::Outbox;
 use super::publish::{Line, Publisher, Success};
 use super::{increment, open::connection_key};
+use crate::event::ClientStep;
 use crate::measure::{DeliveryTracker, LatencyKind};
 use crate::pace::Purpose;
 use crate::protocol::stamp::Stamp;
@@ -91,7 +92,7 @@ impl Talk {
         let plan = &me.population().behaviours;
         let epoch = me.shard.epoch;
         let mut talk = Self {
-            outbox: Outbox::new(masks),
+            outbox: Outbox::new(masks).told_in(me.story.clone()),
             tracker: DeliveryTracker::new(me.shard.book.clone()),
             behaviours: Behaviours::new(plan, epoch, opened, || {
                 me.rng(Purpose::Behaviour, attempt)
@@ -137,8 +138,9 @@ impl Talk {
         now: Instant,
         event: ReadEvent<'_>,
     ) {
+        me.tell_read(&event);
         match (event, me.population().protocol) {
-            (ReadEvent::Ping(payload), _) => self.answer_ping(now, payload),
+            (ReadEvent::Ping(payload), _) => self.answer_ping(me, now, payload),
             (ReadEvent::Pong(_), _) => {}
             (ReadEvent::Close(frame), _) => self.heard = Some(Heard::Close(frame)),
             (ReadEvent::Text(text), Subprotocol::Simple) => {
@@ -226,10 +228,14 @@ impl Talk {
         }
     }
 
-    fn answer_ping(&mut self, now: Instant, payload: &[u8]) {
+    fn answer_ping(&mut self, me: &Identity, now: Instant, payload: &[u8]) {
         self.counts.pings += 1;
-        if self.behaviours.answer_ping(now, payload) == PingAnswer::Now {
-            self.pong(payload);
+        match self.behaviours.answer_ping(now, payload) {
+            PingAnswer::Now => self.pong(payload),
+            PingAnswer::Later(by) => me.tell(|| ClientStep::PongHeld {
+                for_ns: u64::try_from(by.as_nanos()).unwrap_or(u64::MAX),
+            }),
+            PingAnswer::Never => me.tell(|| ClientStep::PongSuppressed),
         }
     }
 
@@ -242,9 +248,11 @@ impl Talk {
 
     /// Does what behaviours do by themselves by `now`. A client that may not read answers nothing:
     /// its held pongs are lost.
-    pub fn act(&mut self, now: Instant) {
+    pub fn act(&mut self, me: &Identity, now: Instant) {
         while let Some(payload) = self.behaviours.pop_due_pong(now) {
-            if !self.behaviours.is_stalled(now) {
+            if self.behaviours.is_stalled(now) {
+                me.tell(|| ClientStep::PongSuppressed);
+            } else {
                 self.pong(&payload);
             }
         }

@@ -12,6 +12,7 @@ use super::hands::{Hands, Outcome};
 use super::ledger::Joiner;
 use super::links::{Report, ShardEnd, ShardState};
 use super::peak::OpenSpans;
+use super::story::{StoryInbox, StoryState, Told};
 use super::streams::HubLine;
 use super::{EngineError, Stop, faults};
 use crate::event::{
@@ -21,6 +22,7 @@ use crate::event::{
 use crate::measure::{LiveCounts, Summary};
 use crate::net::Pacer;
 use crate::protocol::CloseCategory;
+use crate::protocol::control::LedgerEntry;
 
 /// Between two progress events.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -31,8 +33,9 @@ enum Input {
     Due,
     Report(Report),
     Outcome(Outcome),
-    Hub(HubLine),
+    Hub(HubLine<LedgerEntry>),
     End(ClientEnd),
+    Story(Told),
 }
 
 /// Why a pump stopped.
@@ -56,9 +59,11 @@ pub(super) struct Inbox {
     /// What tasks say.
     pub(super) outcomes: mpsc::Receiver<Outcome>,
     /// The hub's side of the ledger.
-    pub(super) hub: mpsc::Receiver<HubLine>,
+    pub(super) hub: mpsc::Receiver<HubLine<LedgerEntry>>,
     /// The clients' side.
     pub(super) ends: mpsc::Receiver<ClientEnd>,
+    /// The story of the watched client.
+    pub(super) story: StoryInbox,
 }
 
 impl Inbox {
@@ -73,6 +78,7 @@ impl Inbox {
             Some(outcome) = self.outcomes.recv() => Input::Outcome(outcome),
             Some(line) = self.hub.recv() => Input::Hub(line),
             Some(end) = self.ends.recv() => Input::End(end),
+            Some(told) = self.story.next() => Input::Story(told),
         }
     }
 }
@@ -109,6 +115,8 @@ pub(super) struct Dispatcher {
     pub(super) summary: Summary,
     /// Joins the ledger's sides.
     pub(super) joiner: Joiner,
+    /// The story of the watched client.
+    pub(super) story: StoryState,
     /// When connections were open.
     pub(super) spans: OpenSpans,
     /// Latest state of each shard.
@@ -135,6 +143,7 @@ impl Dispatcher {
         inbox: Inbox,
         events: mpsc::Sender<Event>,
         joiner: Joiner,
+        story: StoryState,
     ) -> Self {
         let populations: Vec<(String, u64)> = hands
             .plan
@@ -150,6 +159,7 @@ impl Dispatcher {
             inbox,
             events: EventOut { queue: events, lost: 0 },
             joiner,
+            story,
             spans: OpenSpans::default(),
             states: vec![None; shards],
             shard_ends: (0..shards).map(|_| None).collect(),
@@ -188,6 +198,7 @@ impl Dispatcher {
                 Input::Outcome(outcome) => self.take_outcome(outcome),
                 Input::Hub(line) => self.take_line(line),
                 Input::End(end) => self.take_end(end),
+                Input::Story(told) => self.take_story(told),
             }
         }
     }
@@ -256,7 +267,11 @@ impl Dispatcher {
     }
 
     fn emit_at(&mut self, at: Instant, kind: EventKind) {
-        let event = Event { at_ns: self.at_ns(at), kind };
+        self.emit_event(Event { at_ns: self.at_ns(at), kind });
+    }
+
+    /// Sends an event on.
+    pub(super) fn emit_event(&mut self, event: Event) {
         self.summary.take(&event);
         if self.events.queue.try_send(event).is_err() {
             self.events.lost += 1;
@@ -361,7 +376,7 @@ impl Dispatcher {
         }
     }
 
-    fn take_line(&mut self, line: HubLine) {
+    fn take_line(&mut self, line: HubLine<LedgerEntry>) {
         match line {
             HubLine::Entry(entry) => {
                 if let Some(row) = self.joiner.hub(entry) {

@@ -78,6 +78,8 @@ impl Dispatcher {
             let until = Instant::now() + self.hub_knows_within();
             self.pump_unless_now(until, |run| run.joiner.awaited() == 0).await?;
             self.read_counters().await?;
+            let until = Instant::now() + ENTRIES_WITHIN;
+            self.pump_unless_now(until, |run| run.story.hub_is_done()).await?;
             let until = Instant::now() + RECORDS_WITHIN;
             self.pump_unless_now(until, |_| false).await?;
         }

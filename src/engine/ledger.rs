@@ -17,7 +17,7 @@ pub(super) struct HubTime {
 
 impl HubTime {
     /// Nanoseconds since the run's epoch; what would be earlier is 0.
-    fn in_run(self, hub_unix_ns: u64) -> u64 {
+    pub(super) fn in_run(self, hub_unix_ns: u64) -> u64 {
         let epoch = i128::from(self.epoch_unix_ns) + i128::from(self.ahead_ns);
         u64::try_from(i128::from(hub_unix_ns) - epoch).unwrap_or(0)
     }

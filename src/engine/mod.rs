@@ -18,6 +18,7 @@
 //! | `admission`, `traffic` | a shard's loops: who arrives, what is due |
 //! | `faults`, `rest_traffic`, `rest`, `hands` | what the engine itself does to the target |
 //! | `streams`, `ledger`, `peak` | the hub's side, the join, how many were open at once |
+//! | `story` | the lines of the one client that is watched, from both sides |
 //!
 //! # Honest latency
 //!
@@ -40,6 +41,7 @@ mod phases;
 mod rest;
 mod rest_traffic;
 mod shard;
+mod story;
 mod streams;
 mod traffic;
 
@@ -48,6 +50,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::client::Credentials;
+pub use crate::client::WatchedClient;
 use crate::event::Event;
 use crate::event::World;
 use crate::measure::Summary;
@@ -134,6 +137,8 @@ pub struct RunInput {
     pub events: mpsc::Sender<Event>,
     /// Takes resource-log records of the hub, one JSON line each, where there is a control API.
     pub trace: mpsc::Sender<bytes::Bytes>,
+    /// Whose story is told, in events of its own.
+    pub watched: Option<WatchedClient>,
 }
 
 /// Why a run did not begin. (Once load has begun, what goes wrong is in the [`Summary`].)

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::hands::CALL_WITHIN;
 use super::ledger::HubView;
 use super::rest::{Body, CallError, SignedCaller, parse};
+use super::story::StoryFeed;
 use super::streams::{self, HubLine};
 use super::{Control, EngineError, Target};
 use crate::client::Credentials;
@@ -21,8 +22,8 @@ use crate::event::HandshakeFailure;
 use crate::net::{Clock, Dial, Stream};
 use crate::pace::{self, Purpose};
 use crate::protocol::control::{
-    CAPABILITIES_PATH, CONTROL_VERSION, Capabilities, LEDGER_PATH, StartTimeline, TIMELINE_PATH,
-    TRACE_PATH, TimelineStarted,
+    CAPABILITIES_PATH, CONTROL_VERSION, Capabilities, LEDGER_PATH, LedgerEntry, STORY_PATH,
+    StartTimeline, TIMELINE_PATH, TRACE_PATH, TimelineStarted,
 };
 use crate::protocol::rest::Operation;
 use crate::protocol::{CloseCode, Subprotocol};
@@ -66,19 +67,29 @@ impl Drop for Streams {
     }
 }
 
+/// Where the hub's streams go.
+#[derive(Debug)]
+pub(super) struct Feeds {
+    /// Its side of the ledger.
+    pub(super) ledger: mpsc::Sender<HubLine<LedgerEntry>>,
+    /// Its resource log.
+    pub(super) trace: mpsc::Sender<Bytes>,
+    /// Its side of the story, when somebody is watched.
+    pub(super) story: Option<StoryFeed>,
+}
+
 /// Checks the target, begins the hub's timeline and opens its streams.
 pub(super) async fn open(
     plan: &Plan,
     target: &Target,
     clock: Clock,
-    ledger: mpsc::Sender<HubLine>,
-    trace: mpsc::Sender<Bytes>,
+    feeds: Feeds,
 ) -> Result<Opened, EngineError> {
     check_requirements(plan, target)?;
     let key = target.access_key.as_ref();
     let caller = SignedCaller::new(&target.connector, key, clock, CALL_WITHIN);
     match (target.control, caller) {
-        (Control::Offered, Ok(caller)) => open_controlled(plan, caller, clock, ledger, trace).await,
+        (Control::Offered, Ok(caller)) => open_controlled(plan, caller, clock, feeds).await,
         (Control::Offered, Err(_)) => Err(EngineError::Requirement(
             "the control API needs the hub's access key; give its connection string".to_owned(),
         )),
@@ -115,11 +126,11 @@ async fn open_controlled(
     plan: &Plan,
     mut caller: SignedCaller,
     clock: Clock,
-    ledger: mpsc::Sender<HubLine>,
-    trace: mpsc::Sender<Bytes>,
+    feeds: Feeds,
 ) -> Result<Opened, EngineError> {
     let hub_ahead_ns = meet(&mut caller, clock).await?;
-    let start = StartTimeline { run: plan.name.clone(), settings: plan.hub.clone() };
+    let watched = feeds.story.as_ref().map(|story| story.watched.clone());
+    let start = StartTimeline { run: plan.name.clone(), settings: plan.hub.clone(), watched };
     match caller.post(TIMELINE_PATH, &start).await {
         Ok(answer) => {
             parse::<TimelineStarted>(TIMELINE_PATH, &answer)
@@ -139,11 +150,15 @@ async fn open_controlled(
     }
     let entries = caller.lines(LEDGER_PATH).await.map_err(|error| unreachable(&error))?;
     let records = caller.lines(TRACE_PATH).await.map_err(|error| unreachable(&error))?;
-    let streams = Streams(vec![
-        tokio::task::spawn_local(streams::read_ledger(entries, ledger)),
-        tokio::task::spawn_local(streams::read_trace(records, trace)),
-    ]);
-    Ok(Opened { view: HubView::Observed, hub_ahead_ns, streams })
+    let mut streams = vec![
+        tokio::task::spawn_local(streams::read_entries(entries, feeds.ledger)),
+        tokio::task::spawn_local(streams::read_trace(records, feeds.trace)),
+    ];
+    if let Some(story) = feeds.story {
+        let lines = caller.lines(STORY_PATH).await.map_err(|error| unreachable(&error))?;
+        streams.push(tokio::task::spawn_local(streams::read_entries(lines, story.lines)));
+    }
+    Ok(Opened { view: HubView::Observed, hub_ahead_ns, streams: Streams(streams) })
 }
 
 /// Asks the hub what it is; returns how far its clock is ahead of ours.

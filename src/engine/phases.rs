@@ -14,8 +14,9 @@ use super::hands::{Hands, OUTCOMES_MAX};
 use super::layout::Layout;
 use super::ledger::{HubTime, Joiner};
 use super::links::{COMMANDS_MAX, Command, REPORTS_MAX, ShardLinks, ShardPhase, ShardState};
-use super::opening::{self, Opened};
+use super::opening::{self, Feeds, Opened};
 use super::shard::{self, LEAVE_BATCH, ShardSetup};
+use super::story::{StoryLinks, StoryState};
 use super::streams::HUB_LINES_MAX;
 use super::{EngineError, RunInput, Shards, Stop, rest_traffic, traffic};
 use crate::client::EndSink;
@@ -87,12 +88,15 @@ pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
 
 /// Opens the target and starts the shards. The epoch is near when this returns.
 async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> {
-    let RunInput { plan, target, clock, shards: place, mut stop, events, trace } = input;
+    let RunInput { plan, target, clock, shards: place, mut stop, events, trace, watched } = input;
+    let story = StoryLinks::new(&plan, watched);
+    let watched = story.feed.as_ref().map(|feed| feed.watched.clone());
     let (ledger, hub) = mpsc::channel(HUB_LINES_MAX);
+    let feeds = Feeds { ledger, trace, story: story.feed };
     let opened = tokio::select! {
         biased;
         Ok(_) = stop.wait_for(|&wish| wish > Stop::Run) => return Err(EngineError::Interrupted),
-        opened = opening::open(&plan, &target, clock, ledger, trace) => opened?,
+        opened = opening::open(&plan, &target, clock, feeds) => opened?,
     };
     let before = Held::now(place.world(), &target.connector);
 
@@ -115,6 +119,7 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
             credentials: target.credentials.clone(),
             book: Arc::clone(&book),
             ends: EndSink { queue: end.clone(), lost: Arc::clone(&ends_lost) },
+            story: story.client.clone(),
             commands: told,
             reports: report.clone(),
         });
@@ -125,6 +130,7 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
     let (outcome, outcomes) = mpsc::channel(OUTCOMES_MAX);
     let time = HubTime { epoch_unix_ns: clock.at_ns(epoch), ahead_ns: opened.hub_ahead_ns };
     let joiner = Joiner::new(opened.view, time);
+    let state = StoryState::new(watched, target.control, time);
     let hands = Rc::new(Hands {
         plan,
         clock,
@@ -136,8 +142,8 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
         latency: std::cell::RefCell::default(),
         outcomes: outcome,
     });
-    let inbox = Inbox { stop, reports, outcomes, hub, ends };
-    let mut dispatcher = Dispatcher::new(hands, inbox, events, joiner);
+    let inbox = Inbox { stop, reports, outcomes, hub, ends, story: story.inbox };
+    let mut dispatcher = Dispatcher::new(hands, inbox, events, joiner, state);
     dispatcher.announce(place.world());
     let rest_stop = Some(dispatcher.start_rest_traffic());
     let company = Company { shards: running, ends_lost, rest_stop, before, opened };
@@ -301,6 +307,7 @@ impl Dispatcher {
     /// Adds what the parts left to the sums, and says that the run has ended.
     fn conclude(mut self, how: HowEnded, ends_lost: u64) -> Summary {
         self.finish_rows();
+        self.end_story();
         self.merge_shards();
         let elapsed = self.at_ns(Instant::now());
         self.summary.elapsed_ns = elapsed;

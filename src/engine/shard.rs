@@ -20,7 +20,8 @@ use super::layout::Layout;
 use super::links::{Command, Report, ShardEnd, ShardPhase, ShardState};
 use super::traffic::{self, Sends};
 use crate::client::{
-    CONNECTS_IN_FLIGHT_MAX, Credentials, EndSink, Shard, ShardCounts, VirtualClient,
+    CONNECTS_IN_FLIGHT_MAX, ClientStoryLine, Credentials, EndSink, Shard, ShardCounts, Story,
+    VirtualClient, WatchedClient,
 };
 use crate::measure::{LatencySet, LiveCounts, StreamBook};
 use crate::net::{Clock, Connector, Dialler, Pacer};
@@ -58,6 +59,8 @@ pub(super) struct ShardSetup {
     pub(super) book: Arc<StreamBook>,
     /// Takes the ends of attempts.
     pub(super) ends: EndSink,
+    /// Who is watched, and where the story goes.
+    pub(super) story: Option<(WatchedClient, mpsc::Sender<ClientStoryLine>)>,
     /// What it is told.
     pub(super) commands: mpsc::Receiver<Command>,
     /// What it says.
@@ -126,6 +129,7 @@ pub(super) async fn shard(setup: ShardSetup, connector: Connector) {
         latency: RefCell::new(LatencySet::default()),
         counts: counts(setup.plan.populations.len()),
         ends: setup.ends,
+        story: setup.story.and_then(|(who, lines)| Story::of(&setup.plan, who, setup.epoch, lines)),
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
     });
     let fleet = Fleet::new(common, arrivals.count(), bounded);

@@ -1,26 +1,30 @@
-//! Reads what the hub streams: its side of the ledger, and its resource log.
+//! Reads what the hub streams: its side of the ledger, its story of the watched client, and its
+//! resource log.
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::net::http::Lines;
-use crate::protocol::control::LedgerEntry;
 
 /// Ledger entries that may wait for the dispatcher. Past it the hub waits, and in the end says that
 /// entries were lost.
 pub(super) const HUB_LINES_MAX: usize = 4_096;
 
-/// A line of the ledger stream.
+/// A line of a stream that the engine understands.
 #[derive(Debug)]
-pub(super) enum HubLine {
+pub(super) enum HubLine<T> {
     /// An entry.
-    Entry(LedgerEntry),
+    Entry(T),
     /// There will be no more, although the run still needs them.
     Broken(String),
 }
 
-/// Passes on ledger entries until the stream ends; that it ended is passed on too.
-pub(super) async fn read_ledger(mut lines: Lines, entries: mpsc::Sender<HubLine>) {
+/// Passes on a stream's entries until it ends; that it ended is passed on too.
+pub(super) async fn read_entries<T: DeserializeOwned>(
+    mut lines: Lines,
+    entries: mpsc::Sender<HubLine<T>>,
+) {
     let why = loop {
         match lines.next().await {
             Ok(Some(line)) if line.is_empty() => {}

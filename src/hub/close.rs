@@ -8,10 +8,12 @@ use tokio::time::Instant;
 use super::connection::{Connection, Mode};
 use super::queue::FrameKind;
 use super::state::Hub;
+use super::story;
 use super::tally;
 use super::trace;
 use crate::protocol::control::{HubEnd, HubWire, LedgerEntry};
 use crate::protocol::settings::WireForm;
+use crate::protocol::story::HubStep;
 use crate::protocol::subprotocol::ServerFrame;
 use crate::protocol::{CloseCategory, CloseCode};
 use crate::ws::frame::{close_payload, server_frame};
@@ -130,6 +132,7 @@ pub fn end(hub: &Hub, connection: &Rc<Connection>, cause: Cause) {
     }
     let end = decided(connection, category, farewell);
     trace::ended(hub, connection, category);
+    tell_decided(hub, connection, category);
     say_farewell(hub, connection, &end);
     *connection.end.borrow_mut() = Some(Box::new(end));
     connection.wake();
@@ -143,8 +146,17 @@ pub fn end_at_birth(hub: &Hub, connection: &Connection, cause: Cause) {
     trace::started(hub, connection);
     let end = decided(connection, category, farewell);
     trace::ended(hub, connection, category);
+    tell_decided(hub, connection, category);
     say_farewell(hub, connection, &end);
     *connection.end.borrow_mut() = Some(Box::new(end));
+}
+
+fn tell_decided(hub: &Hub, connection: &Connection, category: CloseCategory) {
+    story::tell(hub, connection, |queue| {
+        let silent = connection.last_life.get().elapsed();
+        let silent_ns = u64::try_from(silent.as_nanos()).unwrap_or(u64::MAX);
+        HubStep::EndDecided { category, queue, silent_ns }
+    });
 }
 
 fn decided(connection: &Connection, category: CloseCategory, farewell: Farewell) -> End {
@@ -194,13 +206,16 @@ pub fn settle(hub: &Hub, connection: &Connection, gone: Gone) {
     }
     let Some(end) = connection.end.take() else { return };
     let at = |instant: Instant| hub.clock.at_ns(instant);
+    let wire = wire(end.farewell, gone);
+    let written_bytes = connection.written_bytes.get();
+    story::tell(hub, connection, |_| HubStep::Gone { wire: wire.clone(), written_bytes });
     hub.ledger.push(&LedgerEntry::Ended(Box::new(HubEnd {
         attempt: connection.attempt.clone(),
         connection_id: connection.id.to_string(),
         user_id: connection.user_id.as_deref().map(str::to_owned),
         category: end.category,
         log_reason: end.category.log_reason().to_owned(),
-        wire: wire(end.farewell, gone),
+        wire,
         later: end.later,
         opened_ns: at(connection.opened),
         decided_ns: at(end.decided),
@@ -210,7 +225,7 @@ pub fn settle(hub: &Hub, connection: &Connection, gone: Gone) {
         delivered: end.delivered,
         queue_messages: end.queue_messages,
         queue_bytes: end.queue_bytes,
-        written_bytes: connection.written_bytes.get(),
+        written_bytes,
         received: connection.received.get(),
     })));
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::acks::AckHistory;
 use super::close::End;
 use super::queue::{FrameKind, OutboundQueue};
+use super::story::OpenPings;
 use crate::net::Stream;
 use crate::protocol::AttemptId;
 
@@ -63,6 +64,8 @@ pub struct Connection {
     /// Which timeline it belongs to; the ledger of a later one does not know it.
     pub timeline: u64,
     pub opened: Instant,
+    /// There when its story is told.
+    pub open_pings: Option<Box<OpenPings>>,
 
     /// Its socket, from the 101 on; taken when it goes.
     pub stream: RefCell<Option<Stream>>,
@@ -101,6 +104,7 @@ impl Connection {
         timeline: u64,
         now: Instant,
         keep_alive: crate::protocol::settings::KeepAlive,
+        open_pings: Option<Box<OpenPings>>,
     ) -> Self {
         let Identity { hub_name, user_id, roles, attempt, peer, mode } = identity;
         Self {
@@ -114,6 +118,7 @@ impl Connection {
             mode,
             timeline,
             opened: now,
+            open_pings,
             stream: RefCell::new(None),
             groups: RefCell::default(),
             queue: RefCell::default(),

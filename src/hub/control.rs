@@ -21,7 +21,7 @@ use super::state::Hub;
 use crate::protocol::HubSettings;
 use crate::protocol::control::{
     CAPABILITIES_PATH, CONTROL_VERSION, COUNTERS_PATH, Capabilities, FAULT_PATH, HubFault,
-    LEDGER_PATH, StartTimeline, TIMELINE_PATH, TRACE_PATH, TimelineStarted,
+    LEDGER_PATH, STORY_PATH, StartTimeline, TIMELINE_PATH, TRACE_PATH, TimelineStarted,
 };
 
 /// Shortest keep-alive and handshake time: the clock's own resolution.
@@ -54,6 +54,7 @@ async fn run(hub: &Rc<Hub>, request: &Parts, body: Incoming) -> Result<Answer, R
             Ok(answer::lines(LogBody::new(Rc::clone(&hub.ledger)).held_by(reader)))
         }
         (&Method::GET, TRACE_PATH) => Ok(answer::lines(LogBody::new(Rc::clone(&hub.trace)))),
+        (&Method::GET, STORY_PATH) => Ok(answer::lines(LogBody::new(Rc::clone(&hub.story.log)))),
         (&Method::POST, TIMELINE_PATH) => {
             start_timeline(hub, parse(&read_body(body, within).await?)?)
         }
@@ -81,7 +82,7 @@ fn start_timeline(hub: &Hub, start: StartTimeline) -> Result<Answer, Refusal> {
         ));
     }
     check(&start.settings)?;
-    hub.start_timeline(start.run, start.settings);
+    hub.start_timeline(start.run, start.settings, start.watched);
     Ok(answer::json(StatusCode::OK, &TimelineStarted { now_ns: hub.clock.now_ns() }))
 }
 

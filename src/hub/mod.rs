@@ -17,7 +17,8 @@
 //! | the first cause ends it; what the wire carries; its ledger row | `close` |
 //!
 //! REST is in `rest`, the control API in `control` with its `faults`, the streams it hands out in
-//! `log`, and how long a run's settings hold in `runs`.
+//! `log`, what it tells of one watched client in `story`, and how long a run's settings hold in
+//! `runs`.
 
 mod acks;
 mod answer;
@@ -39,6 +40,7 @@ mod runs;
 mod server;
 mod session;
 mod state;
+mod story;
 mod tables;
 mod tally;
 mod trace;
@@ -143,6 +145,7 @@ async fn shut_down(hub: &Rc<Hub>, drain: Duration) {
         hub.sockets_gone().await;
         hub.ledger.end();
         hub.trace.end();
+        hub.story.log.end();
         hub.all_gone().await;
     };
     if tokio::time::timeout(drain, drained).await.is_ok() {

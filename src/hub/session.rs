@@ -7,6 +7,7 @@ use super::connection::{Connection, Mode};
 use super::fan_out::{self, Message};
 use super::keep_alive;
 use super::state::Hub;
+use super::story;
 use super::tally;
 use crate::protocol::CloseCategory;
 use crate::protocol::rest::is_group_name;
@@ -27,6 +28,7 @@ const MAY_NOT_PUBLISH: &str = "The connection is not authorized for raw sendToGr
 
 /// Handles one whole message or control frame.
 pub fn on_event(hub: &Hub, connection: &Rc<Connection>, event: ReadEvent<'_>) -> Next {
+    story::read(hub, connection, &event);
     if connection.is_ended() {
         return on_event_after_end(connection, &event);
     }

@@ -23,12 +23,14 @@ use super::keep_alive::KeepAlive;
 use super::log::LineLog;
 use super::queue::{FRAMES_PER_WRITE_MAX, FrameKind};
 use super::runs::Runs;
+use super::story::{self, Story};
 use super::tables::Tables;
 use super::tally::{self, Tally};
 use super::trace;
 use crate::net::{Clock, Pacer};
 use crate::pace;
 use crate::protocol::control::Counters;
+use crate::protocol::story::{HubStep, Watched};
 use crate::protocol::subprotocol::ServerFrame;
 use crate::protocol::token::AccessKeys;
 use crate::protocol::{CloseCategory, HubSettings};
@@ -66,6 +68,7 @@ pub struct Hub {
     pub tally: Tally,
     pub ledger: Rc<LineLog>,
     pub trace: Rc<LineLog>,
+    pub story: Story,
     /// Counted up at every start of a timeline.
     pub timeline: Cell<u64>,
     pub phase: watch::Sender<Phase>,
@@ -99,6 +102,7 @@ impl Hub {
             tally: Tally::default(),
             ledger: Rc::default(),
             trace: Rc::default(),
+            story: Story::default(),
             timeline: Cell::new(0),
             phase: watch::Sender::new(Phase::Serving),
             runs: Runs::new(options.notices.clone()),
@@ -128,13 +132,14 @@ impl Hub {
     }
 
     /// Takes over a run's settings and starts every sum, ledger and trace at nothing.
-    pub fn start_timeline(&self, run: String, settings: HubSettings) {
+    pub fn start_timeline(&self, run: String, settings: HubSettings, watched: Option<Watched>) {
         self.set_settings(settings);
         self.timeline.set(self.timeline.get() + 1);
         self.runs.begin(run, self.timeline.get());
         self.tally.restart();
         self.ledger.restart();
         self.trace.restart();
+        self.story.restart(watched);
     }
 
     /// Whether the tier has a place left.
@@ -148,10 +153,12 @@ impl Hub {
         let id = self.ids.borrow_mut().next().into();
         let keep_alive = self.settings().keep_alive;
         let timeline = self.timeline.get();
+        let pings = self.story.watch(identity.attempt.as_ref());
         let connection =
-            Connection::new(serial, id, identity, timeline, Instant::now(), keep_alive);
+            Connection::new(serial, id, identity, timeline, Instant::now(), keep_alive, pings);
         let connection = Rc::new(connection);
         self.sockets.borrow_mut().insert(serial, Rc::clone(&connection));
+        story::tell(self, &connection, |_| HubStep::Opened);
         connection
     }
 
@@ -225,12 +232,17 @@ impl Hub {
         connection.queue.borrow_mut().advance(written);
         tally::take(&self.tally.queue_bytes, written as u64);
         tally::add(&connection.written_bytes, written as u64);
+        story::tell(self, connection, |queue| HubStep::Written { bytes: written as u64, queue });
     }
 
     /// Puts a frame into a queue, whatever waits there.
     pub fn enqueue(&self, connection: &Connection, frame: Bytes, kind: FrameKind) {
         tally::add(&self.tally.queue_bytes, frame.len() as u64);
+        let told = connection.open_pings.as_ref().map(|_| frame.clone());
         connection.enqueue(frame, kind);
+        if let Some(frame) = told {
+            story::queued(self, connection, &frame, kind);
+        }
     }
 
     /// Throws away what waits in a queue.

@@ -17,6 +17,7 @@ use super::close::{self, Cause, Farewell};
 use super::connection::{Connection, Identity, Mode};
 use super::query::Query;
 use super::state::{Hub, Phase};
+use super::story;
 use super::trace;
 use crate::protocol::attempt::ATTEMPT_PARAMETER;
 use crate::protocol::control::{HubRefusal, LedgerEntry};
@@ -99,6 +100,7 @@ fn refuse(
         at_ns: hub.clock.now_ns(),
     };
     trace::refused(hub, &refusal, hub_name, peer);
+    story::refused(hub, &refusal);
     hub.ledger.push(&LedgerEntry::Refused(Box::new(refusal)));
     if refused.body.is_empty() {
         answer::empty(refused.status)

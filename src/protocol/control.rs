@@ -9,6 +9,7 @@
 //! | GET [`COUNTERS_PATH`] | | [`Counters`] |
 //! | GET [`LEDGER_PATH`] | | [`LedgerEntry`] per line, from the start of the timeline, kept open |
 //! | GET [`TRACE_PATH`] | | resource-log records, one per line, likewise |
+//! | GET [`STORY_PATH`] | | [`HubStoryLine`](super::story::HubStoryLine) per line, likewise |
 //!
 //! Times are nanoseconds since the Unix epoch by the hub's clock.
 
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Tier;
+use super::story::Watched;
 use super::{AttemptId, CloseCategory, CloseCode, HubSettings};
 
 /// GET: what this hub is and can do.
@@ -32,9 +34,11 @@ pub const COUNTERS_PATH: &str = "/_squall/counters";
 pub const LEDGER_PATH: &str = "/_squall/ledger";
 /// GET: resource-log records, streamed.
 pub const TRACE_PATH: &str = "/_squall/trace";
+/// GET: the story of the watched client's connections, streamed.
+pub const STORY_PATH: &str = "/_squall/story";
 
 /// Version of this API; engine and hub must agree.
-pub const CONTROL_VERSION: u32 = 1;
+pub const CONTROL_VERSION: u32 = 2;
 
 /// What a hub says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +64,8 @@ pub struct StartTimeline {
     pub run: String,
     /// Settings the scenario wants.
     pub settings: HubSettings,
+    /// Whose connections the hub tells the story of.
+    pub watched: Option<Watched>,
 }
 
 /// The timeline has begun.
@@ -249,7 +255,8 @@ mod tests {
             settings: HubSettings::ci(),
             listen_backlog: 4_096,
         });
-        comes_back(&StartTimeline { run: "r".into(), settings: HubSettings::real() });
+        let watched = Some(Watched { population: "muted".into(), index: 3 });
+        comes_back(&StartTimeline { run: "r".into(), settings: HubSettings::real(), watched });
         comes_back(&TimelineStarted { now_ns: 1 });
         for fault in [
             HubFault::Reload { share: 0.5, over: Duration::from_millis(1_500) },

@@ -9,6 +9,7 @@ pub mod resource_log;
 pub mod rest;
 pub mod settings;
 pub mod stamp;
+pub mod story;
 pub mod subprotocol;
 pub mod token;
 

@@ -66,6 +66,8 @@ impl Live {
             },
             EventKind::FaultDone { .. }
             | EventKind::AttemptEnded(_)
+            | EventKind::Story(_)
+            | EventKind::StoryEnded(_)
             | EventKind::Warning(_)
             | EventKind::RunEnded { .. } => {}
         }

@@ -8,6 +8,7 @@
 //! | [`folder`] | the run folder; files that appear whole or not at all |
 //! | [`run_file`] | `run.json`, the data every report is made of |
 //! | [`text`], [`html`], [`markdown`], [`junit`] | reports, pure functions of [`RunFile`]s |
+//! | [`story`] | what one watched client went through, from both sides |
 //! | [`hlog`] | `latency.hlog`, readable by HdrHistogram tools |
 //! | [`spread`] | how much the numbers of repeated runs differ |
 //! | [`difference`] | where two runs differ, the machine and real time apart |
@@ -25,6 +26,7 @@ pub mod markdown;
 pub mod recorder;
 pub mod run_file;
 pub mod spread;
+pub mod story;
 pub mod stream;
 pub mod table;
 pub mod text;
@@ -39,6 +41,7 @@ mod samples;
 pub use folder::{FileError, RunFolder};
 pub use recorder::{Recorded, Recorder};
 pub use run_file::{RunFacts, RunFile};
+pub use story::Story;
 
 use crate::secret::Redactor;
 

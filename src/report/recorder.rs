@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::folder::{EVENTS, FileError, RunFolder, TRACE};
 use super::live::Live;
 use super::run_file::Observed;
+use super::story::Story;
 use super::stream::LineFile;
 use crate::event::{Event, EventKind, HowEnded, HubSide, LedgerRow, RunStarted, Warning};
 use crate::measure::summary::Extent;
@@ -54,6 +55,8 @@ pub struct Recorded {
     pub how: Option<HowEnded>,
     /// What was seen that no summary has.
     pub observed: Observed,
+    /// The story of the watched client; of a run without one nothing.
+    pub story: Story,
     /// What went wrong with the files.
     pub warnings: BTreeSet<Warning>,
 }
@@ -122,11 +125,21 @@ impl Recorder {
                 self.write(event);
                 FlushWhen::Due
             }
+            EventKind::Story(line) => {
+                self.recorded.story.lines.push((event.at_ns, line.as_ref().clone()));
+                self.write(event);
+                FlushWhen::Due
+            }
             EventKind::RunStarted(started) => {
                 self.recorded.started = Some(started.as_ref().clone());
                 if let Some(folder) = &self.follow {
                     folder.link_latest();
                 }
+                self.write(event);
+                FlushWhen::Now
+            }
+            EventKind::StoryEnded(end) => {
+                self.recorded.story.end = Some(end.as_ref().clone());
                 self.write(event);
                 FlushWhen::Now
             }

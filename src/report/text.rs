@@ -194,7 +194,7 @@ fn flowing(indent: &str, label: &str, label_columns: usize, text: &str, out: &mu
 }
 
 /// A heading over a table.
-fn heading(text: &str, note: &str, out: &mut String) {
+pub(super) fn heading(text: &str, note: &str, out: &mut String) {
     let note = if note.is_empty() { String::new() } else { format!("  {}", paint(DIM, note)) };
     let _ = writeln!(out, "\n{INDENT}{}{note}", paint(BOLD, text));
 }

@@ -9,8 +9,8 @@ use crate::event::{
 };
 use crate::measure::{LatencyKind, Stage};
 use crate::predict;
-use crate::protocol::CloseCategory;
 use crate::protocol::control::HubWire;
+use crate::protocol::{CloseCategory, CloseCode};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
     Arrival, ArrivalSchedule, Behaviour, Fault, FirstAttempt, Jitter, PopulationIndex, Quantity,
@@ -216,10 +216,10 @@ pub fn observation(value: &ClientObservation) -> String {
         ClientObservation::Refused { status, body } => format!("HTTP {status}{}", quoted(body)),
         ClientObservation::HandshakeFailed { failure } => handshake_failure(*failure).to_owned(),
         ClientObservation::CloseFrame { code, reason, first } => {
-            let code = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+            let frame = close(*code, reason);
             match first {
-                CloseFirst::Hub => format!("close {code}{}", quoted(reason)),
-                CloseFirst::Client => format!("own close, echo {code}{}", quoted(reason)),
+                CloseFirst::Hub => format!("close {frame}"),
+                CloseFirst::Client => format!("own close, echo {frame}"),
             }
         }
         ClientObservation::Eof => "end of stream, no close frame".to_owned(),
@@ -262,13 +262,19 @@ pub fn wire(value: Option<&HubWire>) -> String {
         None => "-".to_owned(),
         Some(HubWire::HubClose { code, reason }) => format!("close {code}{}", quoted(reason)),
         Some(HubWire::ClientClose { code, reason }) => {
-            let code = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
-            format!("echo of the client's close {code}{}", quoted(reason))
+            format!("echo of the client's close {}", close(*code, reason))
         }
         Some(HubWire::HubAbort) => "reset".to_owned(),
         Some(HubWire::ClientEof) => "the client's end of stream".to_owned(),
         Some(HubWire::ClientReset) => "the client's reset".to_owned(),
     }
+}
+
+/// A close frame: `1000`, `1008 "why"`, `without a code`.
+#[must_use]
+pub fn close(code: Option<CloseCode>, reason: &str) -> String {
+    let code = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+    format!("{code}{}", quoted(reason))
 }
 
 /// ` "text"` of a peer, or nothing where it is empty.

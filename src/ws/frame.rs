@@ -223,6 +223,15 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
+    /// Bytes of its payload.
+    #[must_use]
+    pub const fn payload_bytes(&self) -> usize {
+        match self.code {
+            Some(_) => 2 + self.reason.len(),
+            None => 0,
+        }
+    }
+
     /// Reads a close frame's payload. One byte alone is broken framing; a reason that is not UTF-8
     /// is an error of its own.
     pub fn parse(payload: &[u8]) -> Result<Self, FrameError> {

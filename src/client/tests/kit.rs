@@ -133,6 +133,7 @@ impl World {
             latency: RefCell::new(LatencySet::default()),
             counts: ShardCounts::default(),
             ends: EndSink { queue, lost: Arc::new(AtomicU64::new(0)) },
+            story: None,
             scratch: RefCell::new(vec![0; 64 * 1024].into()),
         });
         Self { shard, listener, ends }

@@ -253,7 +253,11 @@ impl Summary {
                 self.health.warnings.insert(warning.clone());
             }
             EventKind::RunEnded { how } => self.ended = Some(*how),
-            EventKind::RunStarted(_) | EventKind::PhaseChanged { .. } | EventKind::Progress(_) => {}
+            EventKind::RunStarted(_)
+            | EventKind::PhaseChanged { .. }
+            | EventKind::Progress(_)
+            | EventKind::Story(_)
+            | EventKind::StoryEnded(_) => {}
         }
     }
 
