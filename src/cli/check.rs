@@ -145,6 +145,9 @@ impl<'a> Checked<'a> {
             if let Some(reconnect) = words::reconnect(&population.reconnect) {
                 let _ = write!(behaviour, "; {reconnect}");
             }
+            if let Some(rate) = population.churn {
+                let _ = write!(behaviour, "; {}", words::churn(rate));
+            }
             vec![
                 population.name.clone(),
                 words::number(u64::from(population.count)),
@@ -173,6 +176,7 @@ impl<'a> Checked<'a> {
         let row = |what: &str, need: String, limit: String| vec![what.to_owned(), need, limit];
         let rows = vec![
             row("connections at once", words::number(need.connections_peak), String::new()),
+            row("connections in all, but for recoveries", words::number(need.opens), String::new()),
             row("connects per second", words::number(need.connects_per_second), String::new()),
             row(
                 "descriptors",

@@ -58,8 +58,18 @@ pub(super) async fn live(client: &Rc<VirtualClient>, arrival: Instant) {
         let Some(ended) = client.attempt(attempt, planned, dropped).await else {
             return;
         };
-        if ended.wish != Wish::Stay || client.order.get() != Order::Stay {
+        if client.order.get() != Order::Stay {
             return;
+        }
+        match ended.wish {
+            Wish::Stay => {}
+            // It left by churn: it comes back at once, and recovers from nothing.
+            Wish::Leave => {
+                planned = ended.at;
+                recovery = None;
+                continue;
+            }
+            Wish::Vanish => return,
         }
         if ended.was_open {
             recovery = Some(Recovery { dropped: Some(ended.at), attempts: 0 });

@@ -20,6 +20,7 @@ use crate::event::{ClientObservation, ClientStep, CloseFirst, DeliveryTally, Wis
 use crate::measure::LatencyKind;
 use crate::net::relay::RelayHandle;
 use crate::net::{Due, Stream};
+use crate::pace::{self, Purpose};
 use crate::protocol::Subprotocol;
 use crate::scenario::plan::Vanish;
 use crate::ws::reader::Next;
@@ -117,6 +118,7 @@ impl Session {
         reader: FrameReader,
         start: Start,
     ) -> Self {
+        let leave_at = leave_at(me, &start);
         let mut talk = Talk::open(me, start.attempt, start.opened, start.connection_id);
         talk.counts.read_bytes = start.read_bytes;
         Self {
@@ -129,7 +131,7 @@ impl Session {
             due: None,
             started: start.started,
             opened: start.opened,
-            leave_at: me.population().lifetime.map(|lifetime| start.opened + lifetime),
+            leave_at,
             rest_close: None,
         }
     }
@@ -210,7 +212,7 @@ impl Session {
         }
     }
 
-    /// Does as told, and as the lifetime says.
+    /// Does as told, and as lifetime and churn say.
     fn obey(
         &mut self,
         me: &Identity,
@@ -218,10 +220,19 @@ impl Session {
         order: &Cell<Order>,
         now: Instant,
     ) -> Option<Ending> {
-        if self.leave_at.is_some_and(|at| at <= now) {
-            order.set(order.get().max(Order::Leave));
-        }
-        match (order.get(), &mut self.phase) {
+        let has_stayed = self.leave_at.is_some_and(|at| at <= now);
+        let told = match (me.population().churn, &self.phase) {
+            // It leaves this connection, and lives on.
+            (Some(_), Phase::Open) if has_stayed => order.get().max(Order::Leave),
+            (Some(_), _) => order.get(),
+            (None, _) => {
+                if has_stayed {
+                    order.set(order.get().max(Order::Leave));
+                }
+                order.get()
+            }
+        };
+        match (told, &mut self.phase) {
             (Order::Kill, Phase::Parting(parting)) => {
                 let ending = parting.ending.take()?;
                 Some(Ending { leaving: HowLeft::Abort, ..ending })
@@ -484,6 +495,14 @@ impl Session {
             HowLeft::Abort => self.stream.abort(),
         }
     }
+}
+
+/// When a client leaves by itself: after its lifetime, or after a stay that churn draws.
+fn leave_at(me: &Identity, start: &Start) -> Option<Instant> {
+    let population = me.population();
+    let drawn = |rate| pace::stay(rate, &mut me.rng(Purpose::Churn, start.attempt));
+    let stay = population.lifetime.or_else(|| population.churn.map(drawn));
+    stay.map(|stay| start.opened + stay)
 }
 
 /// Half-closes, and reads and forgets until the end of the stream.

@@ -54,6 +54,7 @@ fn population(number: u16, count: u32) -> Population {
             attempts: None,
         },
         lifetime: None,
+        churn: None,
         token: TokenPolicy::Minted { lifetime: Duration::from_secs(60) },
     }
 }

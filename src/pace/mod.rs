@@ -5,7 +5,7 @@ mod arrival;
 
 use std::time::Duration;
 
-use rand::SeedableRng;
+use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
@@ -25,6 +25,8 @@ pub enum Purpose {
     Wire,
     /// Behaviour draws (lost pongs).
     Behaviour,
+    /// How long a client stays that churns.
+    Churn,
     /// Ids the hub hands out.
     Ids,
     /// Jitter of a link.
@@ -39,6 +41,7 @@ impl Purpose {
             Self::Reconnect => b"reconnect",
             Self::Wire => b"wire",
             Self::Behaviour => b"behaviour",
+            Self::Churn => b"churn",
             Self::Ids => b"ids",
             Self::Link => b"link",
         }
@@ -57,6 +60,18 @@ pub fn stream(seed: u64, population: &str, index: u32, purpose: Purpose) -> ChaC
     key.update(index.to_le_bytes());
     key.update(purpose.label());
     ChaCha8Rng::from_seed(key.finalize().into())
+}
+
+/// Longest stay that is drawn: no run lasts as long.
+const STAY_MAX: Duration = Duration::from_hours(365 * 24);
+
+/// How long a client stays before it leaves by churn of `rate` departures per second: drawn
+/// exponentially, at most a year.
+#[must_use]
+pub fn stay(rate: f64, rng: &mut ChaCha8Rng) -> Duration {
+    // In (0, 1], so that the logarithm is finite.
+    let uniform: f64 = 1.0 - rng.random::<f64>();
+    Duration::try_from_secs_f64(-uniform.ln() / rate).map_or(STAY_MAX, |stay| stay.min(STAY_MAX))
 }
 
 /// Planned instant of message `sequence` (from 1) of sender `position` of a traffic, counted from
@@ -127,6 +142,7 @@ mod tests {
             draw(1, "a", 0, Purpose::Behaviour),
             draw(1, "a", 0, Purpose::Arrival),
             draw(1, "a", 0, Purpose::Ids),
+            draw(1, "a", 0, Purpose::Churn),
         ];
         for (index, draw) in draws.iter().enumerate() {
             assert!(!draws[..index].contains(draw));
@@ -138,6 +154,35 @@ mod tests {
         let mut rng = stream(1, "muted", 7, Purpose::Reconnect);
         let drawn = [rng.next_u64(), rng.next_u64()];
         assert_eq!(drawn, [356_339_485_017_788_672, 9_577_416_740_350_459_245]);
+    }
+
+    /// Stays of many clients at one departure in 50 s, ascending.
+    fn stays(seed: u64) -> Vec<Duration> {
+        let of = |index| stay(0.02, &mut stream(seed, "members", index, Purpose::Churn));
+        let mut stays: Vec<_> = (0..10_000).map(of).collect();
+        stays.sort_unstable();
+        stays
+    }
+
+    #[test]
+    fn stays_are_exponential_and_follow_the_seed() {
+        let drawn = stays(7);
+        assert_eq!(drawn, stays(7));
+        assert_ne!(drawn, stays(8));
+        let mean = drawn.iter().sum::<Duration>().as_secs_f64() / drawn.len() as f64;
+        assert!((48.5..51.5).contains(&mean), "{mean}");
+        // Half of them leave within ln 2 / rate, a tenth stay for more than ln 10 / rate.
+        for (rank, seconds) in [(5_000, 34.66), (9_000, 115.13)] {
+            let at = drawn[rank].as_secs_f64();
+            assert!((at / seconds - 1.0).abs() < 0.05, "{rank}: {at}");
+        }
+    }
+
+    #[test]
+    fn a_stay_has_an_end() {
+        let mut rng = stream(7, "members", 0, Purpose::Churn);
+        assert_eq!(stay(f64::MIN_POSITIVE, &mut rng), STAY_MAX);
+        assert_eq!(stay(f64::MAX, &mut rng), Duration::ZERO);
     }
 
     proptest! {

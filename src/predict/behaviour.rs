@@ -84,11 +84,18 @@ pub(super) fn causes(plan: &Plan, index: PopulationIndex, arrival: Duration) -> 
             if from >= lasts && end != End::Vanish {
                 continue;
             }
-            let chance = if to <= lasts { chance } else { Chance::Possible };
+            // Who churns may leave first, and begins anew when it is back.
+            let churns = population.churn.is_some() && !is_final(&timed.behaviour);
+            let chance = if to <= lasts && !churns { chance } else { Chance::Possible };
             causes.push(Cause { end, begins, from, to: to.min(lasts), chance });
         }
     }
     causes
+}
+
+/// Whether a client that behaves so does not leave by itself any more.
+const fn is_final(behaviour: &Behaviour) -> bool {
+    matches!(behaviour, Behaviour::Vanish { .. })
 }
 
 /// When a client that nobody drops leaves.

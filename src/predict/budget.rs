@@ -114,6 +114,7 @@ mod tests {
             ports: clients,
             kernel_bytes: 0,
             connects_per_second: 0,
+            opens: clients,
             messages_in: 0,
             messages_out: 0,
             billed_messages: 0,

@@ -205,6 +205,7 @@ impl<'a> Play<'a> {
             || is_drawn
             || is_closed
             || fault_drops
+            || self.plan.populations.iter().any(|of| of.churn.is_some())
             || self.plan.populations.iter().any(drops))
     }
 }

@@ -58,6 +58,7 @@ pub(crate) fn population(name: &str, count: u32) -> Population {
             attempts: None,
         },
         lifetime: None,
+        churn: None,
         token: TokenPolicy::Minted { lifetime: ms(3_600_000) },
     }
 }

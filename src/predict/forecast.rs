@@ -103,7 +103,8 @@ impl Seer<'_> {
             sum.at_most = sum.at_most.saturating_add(rows.at_most);
         };
         let count = u64::from(self.population.count);
-        let most = if self.returns() { u64::MAX } else { count };
+        let many = self.returns() || self.population.churn.is_some();
+        let most = if many { u64::MAX } else { count };
         match ending {
             Ending::Dropped { category, by: By::Behaviour, .. } => {
                 let at_least = count.saturating_sub(self.refused.at_most);
@@ -254,8 +255,10 @@ impl Seer<'_> {
         let most = if is_closed { flow::members(self.population) } else { arrived(at) };
         let old = at.checked_sub(YOUNG).map_or(0, arrived);
         let is_steady = matches!(ending, Ending::Leaves | Ending::Dropped { by: By::Fault, .. })
-            && self.population.lifetime.is_none();
-        // A drop by its own behaviour may come before the fault or after it.
+            && self.population.lifetime.is_none()
+            && self.population.churn.is_none();
+        // A drop by its own behaviour may come before the fault or after it, and who churns may be
+        // on its way back.
         let least = if is_steady { old } else { 0 };
         Quantity {
             at_least: least.saturating_sub(gone.at_most.saturating_add(self.refused.at_most)),

@@ -67,6 +67,9 @@ pub struct Need {
     pub kernel_bytes: u64,
     /// Connects per second, at most, over any second.
     pub connects_per_second: u64,
+    /// Connections opened over the whole duration by arrival and by churn, at most; what comes back
+    /// from drops is not among them.
+    pub opens: u64,
     /// Messages published over the whole duration.
     pub messages_in: u64,
     /// Deliveries over the whole duration.

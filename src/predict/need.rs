@@ -37,13 +37,19 @@ pub fn need(plan: &Plan, hub: HubPlace) -> Need {
         .saturating_mul(per_client(hub))
         .saturating_add(relays.saturating_mul(DESCRIPTORS_PER_RELAY))
         .saturating_add(DESCRIPTORS_RESERVE);
-    let resting: u64 = plan.populations.iter().map(resting_ports).sum();
+    let resting = |of| resting_ports(of).saturating_add(churned(of, PORT_REST.min(plan.duration)));
+    let resting: u64 = plan.populations.iter().map(resting).sum();
     let mut need = Need {
         connections_peak,
         descriptors,
         ports: connections_peak.saturating_add(resting),
         kernel_bytes: plan.populations.iter().map(|of| pinned_bytes(plan, of)).sum(),
         connects_per_second: connects_per_second(plan),
+        opens: plan
+            .populations
+            .iter()
+            .map(|of| u64::from(of.count).saturating_add(churned(of, plan.duration)))
+            .fold(0, u64::saturating_add),
         messages_in: 0,
         messages_out: 0,
         billed_messages: 0,
@@ -81,6 +87,14 @@ fn resting_ports(population: &Population) -> u64 {
         }
         _ => later,
     }
+}
+
+/// Departures of a population by churn within any window of this length, at most: what is drawn
+/// stays within six standard deviations of its mean, and three more while that is small.
+fn churned(population: &Population, window: Duration) -> u64 {
+    let Some(rate) = population.churn else { return 0 };
+    let mean = flow::members(population) as f64 * rate * window.as_secs_f64();
+    flow::whole((mean + 6.0 * mean.sqrt() + 3.0).ceil())
 }
 
 /// Kernel memory that a population's clients pin by not reading: what the buffers take, or all that
@@ -174,7 +188,8 @@ fn connects_per_second(plan: &Plan) -> u64 {
         .map(flow::members)
         .sum();
     let again = flapping.saturating_add(refilling);
-    returning.chain([arriving]).max().unwrap_or(0).max(again)
+    let churning = plan.populations.iter().map(|of| churned(of, SECOND)).sum();
+    returning.chain([arriving]).max().unwrap_or(0).max(again).saturating_add(churning)
 }
 
 /// Attempts of a population within one second after a fault.

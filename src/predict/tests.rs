@@ -338,6 +338,32 @@ fn returns_after_a_reload_are_connects() {
 }
 
 /// A built-in scenario, at its own size or at another total.
+#[test]
+fn who_churns_may_leave_before_its_drop_and_misbehaves_anew_when_it_is_back() {
+    let mut plan = ping_timeout();
+    plan.populations[1].churn = Some(0.01);
+    let (first, second) = (PingTimeout, Normal);
+    assert_eq!(fates(&plan)[1], Fate::Ambiguous { first, second });
+    let told = forecasts(&plan)[1].drops[&PingTimeout];
+    assert_eq!(told, Quantity { at_least: 0, at_most: u64::MAX });
+    // A black hole is for good.
+    plan.populations[1].behaviours[0].behaviour = Behaviour::Vanish { how: Vanish::BlackHole };
+    assert_eq!(fates(&plan)[1], dropped(PingTimeout, 3_000, 4_000));
+}
+
+#[test]
+fn churn_takes_connects_connections_and_ports() {
+    let mut plan = plan(vec![arriving(population("members", 300), 100.0)]);
+    plan.duration = ms(120_000);
+    let before = need(&plan, HubPlace::Embedded);
+    plan.populations[0].churn = Some(0.01 / 60.0);
+    let churning = need(&plan, HubPlace::Embedded);
+    assert_eq!((before.opens, before.ports, before.connects_per_second), (300, 300, 100));
+    // Six in two minutes and three in one, on average: told is what no run exceeds.
+    assert_eq!((churning.opens, churning.ports, churning.connects_per_second), (324, 317, 105));
+    assert_eq!(churning.connections_peak, before.connections_peak);
+}
+
 fn shipped(builtin: &scenario::Builtin, profile: Option<&str>, total: Option<u32>) -> Plan {
     let source = scenario::Source {
         name: builtin.name.into(),

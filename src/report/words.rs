@@ -320,6 +320,12 @@ pub fn warning(value: &Warning) -> String {
     }
 }
 
+/// Departures per second of each client: `1 % a minute leave and return`.
+#[must_use]
+pub fn churn(rate: f64) -> String {
+    format!("{} a minute leave and return", percent(rate * 60.0))
+}
+
 /// What a population's clients do, shortly.
 #[must_use]
 pub fn behaviours(list: &[TimedBehaviour]) -> String {
@@ -387,6 +393,15 @@ fn schedule_words(schedule: &ArrivalSchedule) -> String {
 
 /// `50/s`, `2.78/s`: a rate to three significant digits, as `-n` makes any.
 fn per_second(rate: f64) -> String {
+    format!("{}/s", rate_digits(rate))
+}
+
+/// The same; what is slower than one in ten seconds counts per minute: `2/min`.
+fn sending(rate: f64) -> String {
+    if rate < 0.1 { format!("{}/min", rate_digits(rate * 60.0)) } else { per_second(rate) }
+}
+
+fn rate_digits(rate: f64) -> String {
     let decimals = match rate {
         rate if rate >= 100.0 => 0,
         rate if rate >= 10.0 => 1,
@@ -395,11 +410,10 @@ fn per_second(rate: f64) -> String {
         _ => 6,
     };
     let text = format!("{rate:.decimals$}");
-    let text = match decimals {
-        0 => text.as_str(),
-        _ => text.trim_end_matches('0').trim_end_matches('.'),
-    };
-    format!("{text}/s")
+    match decimals {
+        0 => text,
+        _ => trim_zeros(&text).to_owned(),
+    }
 }
 
 /// What a population does after a drop; `None` where it does nothing.
@@ -499,8 +513,8 @@ pub fn traffic(plan: &Plan, value: &Traffic) -> String {
     let group = plan.groups.get(usize::from(value.to)).map_or("?", String::as_str);
     let each = if value.from.count() > 1 { " each" } else { "" };
     format!(
-        "{senders} to group {group}: {}/s{each} of {}",
-        value.rate,
+        "{senders} to group {group}: {}{each} of {}",
+        sending(value.rate),
         bytes(u64::from(value.size))
     )
 }
@@ -537,6 +551,8 @@ mod tests {
     fn rates_keep_three_digits_and_no_noughts() {
         let texts = [50.0, 100.0 / 36.0, 0.1, 0.005, 250.0, 12.34].map(per_second);
         assert_eq!(texts, ["50/s", "2.78/s", "0.1/s", "0.005/s", "250/s", "12.3/s"]);
+        assert_eq!([2.0 / 60.0, 0.1, 20.0].map(sending), ["2/min", "0.1/s", "20/s"]);
+        assert_eq!(churn(0.01 / 60.0), "1 % a minute leave and return");
     }
 
     #[test]

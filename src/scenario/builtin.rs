@@ -68,7 +68,7 @@ macro_rules! builtin {
 /// Every built-in scenario, quickest first within its folder.
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
-    const ALL: [Builtin; 8] = [
+    const ALL: [Builtin; 9] = [
         builtin!("drops", "closed-by-app-server"),
         builtin!("drops", "ping-timeout"),
         builtin!("drops", "slow-client"),
@@ -77,6 +77,7 @@ pub fn builtins() -> &'static [Builtin] {
         builtin!("drops", "connection-count-limit"),
         builtin!("generator", "honest-latency"),
         builtin!("generator", "hold-5000"),
+        builtin!("capacity", "soak"),
     ];
     &ALL
 }

@@ -123,6 +123,9 @@ pub struct Population {
     pub reconnect: Reconnect,
     /// How long a client stays connected before it leaves; `None`: until the run's end.
     pub lifetime: Option<Duration>,
+    /// Departures per second of each connected client, at random; it comes back at once. `None`
+    /// where a lifetime is set.
+    pub churn: Option<f64>,
     /// Where access tokens come from.
     pub token: TokenPolicy,
 }

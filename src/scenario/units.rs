@@ -33,6 +33,10 @@ pub(super) struct ByteRate(pub f64);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Share(pub f64);
 
+/// `"1%/min"`, as a part of one per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ShareRate(pub f64);
+
 /// A whole number from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Count(pub u32);
@@ -188,6 +192,7 @@ written! {
     Rate: text_schema(&format!("{NUMBER}{PER}"), Rate::EXPECTED),
     ByteRate: text_schema(&format!("{SIZE}{PER}"), ByteRate::EXPECTED),
     Share: text_schema(&format!(r"{NUMBER}\s*%"), Share::EXPECTED),
+    ShareRate: text_schema(&format!(r"{NUMBER}\s*%{PER}"), ShareRate::EXPECTED),
     Count: json_schema!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
     Units: json_schema!({
         "description": Units::EXPECTED,
@@ -318,6 +323,16 @@ impl Written for Share {
         // 0.07 * 100 is 7.000000000000001 in binary.
         let percent = if number <= 1.0 { (number * 1e8).round() / 1e6 } else { number };
         Err(Cow::Owned(format!("a share with its sign: \"{percent}%\"")))
+    }
+}
+
+impl Written for ShareRate {
+    const EXPECTED: &'static str = "a share per s, min or h, such as \"1%/min\"";
+
+    fn parse(text: &str) -> Parsed<Self> {
+        let (amount, seconds) = per_second(text.trim()).ok_or(Cow::Borrowed(Self::EXPECTED))?;
+        let Share(share) = Share::parse(amount).map_err(|_| Cow::Borrowed(Self::EXPECTED))?;
+        Ok(Self(share / seconds))
     }
 }
 
@@ -531,6 +546,10 @@ mod tests {
 
     #[test]
     fn shares_and_quantities() {
+        check(
+            &[("60%/min", ShareRate(0.01)), ("250 %/s", ShareRate(2.5))],
+            &["60%", "1/min", "%/min", "-1%/min", "1%/day"],
+        );
         check(&[("15%", Share(0.15)), ("0.5%", Share(0.005))], &["15", "%", "-1%", "a%"]);
         let amount = |at_least, at_most| Amount { at_least, at_most };
         let (five, most) = (Some(Bound::Count(5)), Some(Bound::Share(0.9)));

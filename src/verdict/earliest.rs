@@ -98,7 +98,9 @@ fn effect_until(
     let keep_alive = plan.hub.keep_alive;
     let silence = keep_alive.timeout.saturating_add(keep_alive.interval).saturating_add(MARGIN);
     let begun = timed.from.max(arrived);
-    let has_other_life = keep_alive.life != LifeSign::Pong && sends(plan, index, population);
+    // Who churns falls silent anew whenever it is back.
+    let starts_again = population.churn.is_some()
+        || keep_alive.life != LifeSign::Pong && sends(plan, index, population);
     let until = match timed.behaviour {
         Behaviour::Vanish { how: Vanish::Reset | Vanish::Fin } => {
             return begun.saturating_add(MARGIN);
@@ -109,7 +111,7 @@ fn effect_until(
         Behaviour::SuppressPong
         | Behaviour::DelayPong { .. }
         | Behaviour::LosePong { .. }
-        | Behaviour::Stall => match has_other_life {
+        | Behaviour::Stall => match starts_again {
             true => plan.duration,
             false => begun.saturating_add(silence),
         },

@@ -372,7 +372,9 @@ fn deliveries(plan: &Plan, summary: &Summary, after: &Counters) -> (u64, u64, u6
         lost = lost.saturating_add(tally.lost);
     }
     let stays = plan.populations.iter().all(|population| {
-        population.lifetime.is_none() && matches!(population.arrival, Arrival::Open { .. })
+        population.lifetime.is_none()
+            && population.churn.is_none()
+            && matches!(population.arrival, Arrival::Open { .. })
     });
     let is_calm = stays
         && !plan.faults.iter().any(|fault| matches!(fault.fault, Fault::Leave { .. }))

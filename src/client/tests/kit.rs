@@ -72,6 +72,7 @@ pub fn population(protocol: Subprotocol) -> Population {
             attempts: None,
         },
         lifetime: None,
+        churn: None,
         token: TokenPolicy::Minted { lifetime: Duration::from_secs(3_600) },
     }
 }

@@ -125,6 +125,36 @@ fn a_client_leaves_when_its_lifetime_is_over() {
 }
 
 #[test]
+fn a_client_that_churns_leaves_in_order_and_is_back_at_once_until_it_is_told_to_leave() {
+    run(async {
+        let mut p = population(Subprotocol::Simple);
+        p.churn = Some(20.0);
+        let mut world = World::new(plan(p)).await;
+        let (client, task) = world.start(0);
+        let mut ended_ns = 0;
+        for attempt in 0..3 {
+            let mut peer = world.accept().await;
+            assert_eq!(peer.next().await, Frame::Close(Some(1000)));
+            peer.close(Some(1000), "").await;
+            let end = world.end().await;
+            assert_eq!((end.attempt.attempt, end.wish), (attempt, Wish::Leave));
+            assert_eq!(end.observation, normal(CloseFirst::Client));
+            assert!(end.planned_ns == ended_ns || attempt == 0, "it comes back at once");
+            ended_ns = end.ended_ns;
+        }
+        let mut peer = world.accept().await;
+        client.leave();
+        assert_eq!(peer.next().await, Frame::Close(Some(1000)));
+        peer.close(Some(1000), "").await;
+        task.await.unwrap();
+        assert_eq!(world.end().await.wish, Wish::Leave);
+        assert_eq!(world.recorded(LatencyKind::Recovery), 0);
+        assert!(world.shard.counts.recovered.borrow().is_empty());
+        world.assert_clean();
+    });
+}
+
+#[test]
 fn a_client_that_leaves_while_connecting_opens_first() {
     run(async {
         let mut world = World::new(plan(population(Subprotocol::Simple))).await;

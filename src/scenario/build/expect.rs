@@ -8,7 +8,7 @@ use super::super::file::{
 use super::super::plan::{Claim, Expectation, Population, Quantity, Senders};
 use super::super::problem::{Place, Problem, list, suggestion};
 use super::super::units::{Amount, Bound, Factor, Lasting};
-use super::possible::{Situation, reconnects};
+use super::possible::{Situation, connects_again, reconnects};
 use super::roster::Member;
 use super::{At, Context};
 use crate::measure::summary::Since;
@@ -88,12 +88,14 @@ fn bystanders(situation: &Situation<'_>, with_closes: &[u16]) -> Vec<Expectation
         let is_bystander = population.is_well_behaved()
             && !situation.is_addressed(index, population)
             && !with_closes.contains(&index);
+        let everybody = Quantity::exactly(u64::from(population.count));
+        let in_order = match population.churn {
+            Some(_) => Quantity { at_most: u64::MAX, ..everybody },
+            None => everybody,
+        };
         is_bystander.then(|| Expectation {
             population: index,
-            claim: Claim::Closes(vec![(
-                CloseCategory::Normal,
-                Quantity::exactly(u64::from(population.count)),
-            )]),
+            claim: Claim::Closes(vec![(CloseCategory::Normal, in_order)]),
             path: "expect.bystanders".to_owned(),
         })
     });
@@ -190,12 +192,28 @@ impl One<'_> {
         Some(quantity)
     }
 
+    /// A quantity of connections that open or end in order. Where clients churn, each has any
+    /// number of them: a share of the clients is then the least there can be.
+    fn of_connections(&self, quantity: Quantity, amount: &At<Amount>) -> Quantity {
+        let is_share = amount.get().is_some_and(|amount| {
+            amount.at_least == amount.at_most && matches!(amount.at_most, Some(Bound::Share(_)))
+        });
+        if is_share && self.population.churn.is_some() {
+            return Quantity { at_most: u64::MAX, ..quantity };
+        }
+        quantity
+    }
+
     fn closes(&self, at: &At<Named<Amount>>) -> Option<Vec<(CloseCategory, Quantity)>> {
         let mut closes = Vec::new();
         for (name, amount) in &at.get()?.0 {
             let category = self.category(name);
             let quantity = amount.get().and_then(|&written| self.quantity(written, amount.place));
             let (Some(category), Some(quantity)) = (category, quantity) else { continue };
+            let quantity = match category {
+                CloseCategory::Normal => self.of_connections(quantity, amount),
+                _ => quantity,
+            };
             let why_not = self.situation.why_not(category, self.index, self.population);
             if let Some(why) = why_not.filter(|_| quantity.at_least > 0) {
                 self.context.push(
@@ -228,7 +246,7 @@ impl One<'_> {
 
     /// Without reconnecting, every client has exactly one connection, or one refusal.
     fn check_sum(&self, at: &At<Named<Amount>>, closes: &[(CloseCategory, Quantity)]) {
-        if reconnects(self.population)
+        if connects_again(self.population)
             || at.get().is_some_and(|named| named.0.len() != closes.len())
         {
             return;
@@ -338,9 +356,9 @@ impl One<'_> {
     }
 
     fn opens(&self, at: &At<Amount>) -> Option<Quantity> {
-        let opens = self.quantity(*at.get()?, at.place)?;
+        let opens = self.of_connections(self.quantity(*at.get()?, at.place)?, at);
         let clients = u64::from(self.member.count);
-        if opens.at_least > clients && !reconnects(self.population) {
+        if opens.at_least > clients && !connects_again(self.population) {
             self.context.push(
                 Problem::new(
                     at.place,

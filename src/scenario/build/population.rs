@@ -11,7 +11,7 @@ use super::super::plan::{
     ReconnectAfter, ReconnectPolicy, Scaling, TokenPolicy, UserPolicy,
 };
 use super::super::problem::{Place, Problem, one_of};
-use super::super::units::{Count, First, Lasting, Rate};
+use super::super::units::{Count, First, Lasting, Rate, ShareRate};
 use super::behaviour;
 use super::link;
 use super::roster::Member;
@@ -79,6 +79,7 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
         shaping: link::shaping(context, file.shaping.as_ref()),
         reconnect: reconnect(context, file.reconnect.as_ref()),
         lifetime: file.lifetime.as_ref().and_then(|at| context.positive(at)),
+        churn: churn(context, file),
         token: token(context, file.token.as_ref()),
     };
     check_groups(context, file);
@@ -88,6 +89,19 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
     }
     behaviour::check_after_vanishing(context, file.behaviour.as_ref(), &population);
     population
+}
+
+fn churn(context: &Context<'_>, file: &PopulationFile) -> Option<f64> {
+    let at = file.churn.as_ref()?;
+    if let Some(lifetime) = &file.lifetime {
+        context.push(
+            Problem::new(at.place, format!("`{}` stands beside a lifetime", at.path))
+                .label("expected one of the two: how long clients stay is drawn, or it is set")
+                .also(lifetime.place, "the lifetime"),
+        );
+    }
+    let &ShareRate(rate) = at.get()?;
+    context.positive_rate(rate, at.place, &at.path)
 }
 
 fn check_groups(context: &Context<'_>, file: &PopulationFile) {

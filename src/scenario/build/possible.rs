@@ -124,6 +124,11 @@ fn can_silence(behaviour: &Behaviour) -> bool {
 }
 
 /// Whether a client of the population may connect more than once.
+pub(super) fn connects_again(population: &Population) -> bool {
+    reconnects(population) || population.churn.is_some()
+}
+
+/// Whether a client of the population comes back from a drop.
 pub(super) fn reconnects(population: &Population) -> bool {
     population.reconnect.policy != ReconnectPolicy::None
 }

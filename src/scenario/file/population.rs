@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::at::At;
-use super::super::units::{ByteRate, Count, First, Lasting, Rate, Share, Size};
+use super::super::units::{ByteRate, Count, First, Lasting, Rate, Share, ShareRate, Size};
 use crate::protocol::Subprotocol;
 
 /// Virtual clients that share behaviour, groups and arrival.
@@ -35,6 +35,9 @@ pub(in crate::scenario) struct PopulationFile {
     pub reconnect: Option<At<ReconnectFile>>,
     /// How long a client stays connected before it leaves. Default: until the end.
     pub lifetime: Option<At<Lasting>>,
+    /// Share of the connected clients that leave in order per time, at random, and come back at
+    /// once: no drop, and no recovery. Not beside `lifetime`. Default: nobody.
+    pub churn: Option<At<ShareRate>>,
     /// Where access tokens come from. Default: minted per attempt, valid an hour.
     pub token: Option<At<TokenFile>>,
 }

@@ -152,6 +152,36 @@ queue_at_close = "just-over-limit"
 }
 
 #[test]
+fn who_churns_opens_and_leaves_at_least_once() {
+    let text = r#"
+duration = "20s"
+[populations.members]
+count = 10
+arrival = { burst = {} }
+churn = "60%/min"
+[populations.others]
+count = 5
+arrival = { burst = {} }
+churn = "1%/min"
+[expect]
+bystanders = "untouched"
+[expect.members]
+closes = { Normal = "all", PingTimeout = "none" }
+opens = "200%"
+"#;
+    let plan = plan(text);
+    assert_eq!(plan.populations[0].churn, Some(0.01));
+    let at_least = |at_least| Quantity { at_least, at_most: u64::MAX };
+    let claims: Vec<_> = plan.expectations.into_iter().map(|of| of.claim).collect();
+    let members = vec![
+        (CloseCategory::Normal, at_least(10)),
+        (CloseCategory::PingTimeout, Quantity::exactly(0)),
+    ];
+    let others = Claim::Closes(vec![(CloseCategory::Normal, at_least(5))]);
+    assert_eq!(claims, [Claim::Closes(members), Claim::Opens(at_least(20)), others]);
+}
+
+#[test]
 fn bystanders_are_whoever_does_nothing_wrong_and_is_not_addressed() {
     let text = r#"
 duration = "20s"
