@@ -204,9 +204,11 @@ pub fn settle(hub: &Hub, connection: &Connection, gone: Gone) {
     if connection.timeline != hub.timeline.get() {
         return;
     }
-    let Some(end) = connection.end.take() else { return };
+    // The end stays where it is: whoever still holds the connection must not end it once more.
+    let end = connection.end.borrow();
+    let Some(end) = end.as_deref() else { return };
     let at = |instant: Instant| hub.clock.at_ns(instant);
-    let wire = wire(end.farewell, gone);
+    let wire = wire(end.farewell.clone(), gone);
     let written_bytes = connection.written_bytes.get();
     story::tell(hub, connection, |_| HubStep::Gone { wire: wire.clone(), written_bytes });
     hub.ledger.push(&LedgerEntry::Ended(Box::new(HubEnd {
@@ -216,7 +218,7 @@ pub fn settle(hub: &Hub, connection: &Connection, gone: Gone) {
         category: end.category,
         log_reason: end.category.log_reason().to_owned(),
         wire,
-        later: end.later,
+        later: end.later.clone(),
         opened_ns: at(connection.opened),
         decided_ns: at(end.decided),
         gone_ns: hub.clock.now_ns(),

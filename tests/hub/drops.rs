@@ -373,6 +373,26 @@ fn a_reload_drops_its_share_from_the_front_at_once_or_drained() {
 }
 
 #[test]
+fn a_slow_reload_spares_whoever_has_gone_before_its_turn() {
+    with_hub(generous(), async |hub| {
+        let (first, _) = hub.json("first").await;
+        let (second, _) = hub.json("second").await;
+        let (mut third, _) = hub.json("third").await;
+        let fault = HubFault::Reload { share: 1.0, over: Duration::from_millis(600) };
+        assert_eq!(hub.post(FAULT_PATH, &fault).await, 204);
+        second.leave().await;
+        third.closed().await;
+        drop(first);
+        let ends = hub.ends(3).await;
+        let count = |category| ends.iter().filter(|end| end.category == category).count();
+        assert_eq!((count(CloseCategory::ServiceReload), count(CloseCategory::Normal)), (2, 1));
+        // The hub's sums, which the end of this test looks at, know it the same way.
+        let closed = hub.counters().await.connection_close_count;
+        assert_eq!(closed.values().sum::<u64>(), 3, "{closed:?}");
+    });
+}
+
+#[test]
 fn wire_forms_are_settings() {
     let mut settings = generous();
     settings.drops.service_reload = WireForm::DisconnectedThenClose;
