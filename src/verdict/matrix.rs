@@ -36,6 +36,9 @@
 //! 7. By the relay that holds the silence.
 //! 8. As its behaviour says, or because the run was over and it was ended at once.
 //!
+//! A middlebox that cuts idle connections resets both ends: the hub takes it for the client's reset,
+//! and the client's reset goes with every form, as what was under way is lost.
+//!
 //! Clients that vanish, as their behaviour says, may do so before any of the others reaches them.
 //! An answer to a close frame may also be missing wherever the hub was frozen.
 //!
@@ -82,6 +85,14 @@ enum Attention {
 struct ClientKind {
     attention: Attention,
     vanishes: Vanishes,
+    middlebox: Middlebox,
+}
+
+/// Whether something between a population and the hub ends connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Middlebox {
+    None,
+    Cuts,
 }
 
 /// Whether a population's behaviour ends its connections without a close handshake.
@@ -93,8 +104,13 @@ enum Vanishes {
 
 impl ClientKind {
     fn of(plan: &Plan, population: PopulationIndex) -> Self {
-        let mut kind = Self { attention: Attention::Prompt, vanishes: Vanishes::No };
         let population = plan.populations.get(usize::from(population));
+        let is_cut = population.is_some_and(|of| of.shaping.idle_cut.is_some());
+        let mut kind = Self {
+            attention: Attention::Prompt,
+            vanishes: Vanishes::No,
+            middlebox: if is_cut { Middlebox::Cuts } else { Middlebox::None },
+        };
         for timed in population.iter().flat_map(|population| &population.behaviours) {
             let attention = match timed.behaviour {
                 Behaviour::SuppressPong
@@ -246,6 +262,7 @@ fn is_view_of(plan: &Plan, wire: &HubWire, key: &CloseKey, client: ClientKind) -
             HubWire::ClientClose { .. } => slow || freezes(plan),
             HubWire::HubClose { .. } | HubWire::HubAbort => deaf,
         },
+        ClientObservation::Reset if client.middlebox == Middlebox::Cuts => true,
         ClientObservation::Reset | ClientObservation::Eof => match wire {
             HubWire::HubAbort => true,
             HubWire::HubClose { .. } | HubWire::ClientClose { .. } => slow,

@@ -75,6 +75,23 @@ fn cells_by_attention() {
 }
 
 #[test]
+fn behind_a_middlebox_that_cuts_both_ends_may_see_a_reset() {
+    let mut plan = plan(vec![population("one", 1)]);
+    let cell = |wire, observation| CloseKey {
+        population: 0,
+        category: Some(Normal),
+        wire: Some(wire),
+        observation,
+    };
+    let cut = cell(HubWire::ClientReset, ClientObservation::Reset);
+    let ended = cell(HubWire::ClientReset, ClientObservation::Eof);
+    assert!(!is_allowed_cell(&plan, &cut), "nobody is there to reset it");
+    plan.populations[0].shaping.idle_cut = Some(ms(700));
+    assert!(is_allowed_cell(&plan, &cut));
+    assert!(!is_allowed_cell(&plan, &ended), "it cuts, it does not end");
+}
+
+#[test]
 fn close_frames_carry_the_same_code_and_reason() {
     let wire = |code, reason: &str| Some(HubWire::HubClose { code, reason: reason.into() });
     let cases = [
