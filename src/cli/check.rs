@@ -23,6 +23,9 @@ use crate::verdict::Outcome;
 pub struct CheckArguments {
     #[command(flatten)]
     pick: PickArguments,
+    /// World the run would take place in
+    #[arg(long, env = "SQUALL_WORLD", value_enum, default_value = "sockets")]
+    world: World,
 }
 
 /// Validates scenarios and says what would happen. Nothing is started; what contradicts itself is
@@ -32,7 +35,7 @@ pub fn main(arguments: &CheckArguments) -> Result<Exit, CliError> {
     let limits = run::limits();
     let (mut conflicts, mut short) = (0, 0);
     for plan in &picked.plans {
-        let checked = Checked::of(plan, limits);
+        let checked = Checked::of(plan, arguments.world, limits);
         let contradicts = |conflict: &&Conflict| conflict.kind == ConflictKind::Contradiction;
         conflicts += checked.conflicts.iter().filter(contradicts).count();
         short += usize::from(checked.short.is_some());
@@ -73,12 +76,16 @@ struct Checked<'a> {
 }
 
 impl<'a> Checked<'a> {
-    fn of(plan: &'a Plan, limits: Limits) -> Self {
-        let need = predict::need(plan, HubPlace::Embedded);
+    fn of(plan: &'a Plan, world: World, limits: Limits) -> Self {
+        let place = match (world, predict::only_virtual(plan)) {
+            (World::Sockets, None) => HubPlace::Embedded,
+            (World::Virtual, _) | (World::Sockets, Some(_)) => HubPlace::InMemory,
+        };
+        let need = predict::need(plan, place);
         Self {
             plan,
             forecasts: predict::forecasts(plan),
-            short: predict::budget_problem(&need, HubPlace::Embedded, &limits),
+            short: predict::budget_problem(&need, place, &limits),
             need,
             limits,
             conflicts: predict::conflicts(plan),
@@ -174,22 +181,30 @@ impl<'a> Checked<'a> {
         let need = &self.need;
         let of = |limit: Option<u64>| limit.map_or_else(|| "not known".to_owned(), words::number);
         let row = |what: &str, need: String, limit: String| vec![what.to_owned(), need, limit];
-        let rows = vec![
+        let mut rows = vec![
             row("connections at once", words::number(need.connections_peak), String::new()),
             row("connections in all, but for recoveries", words::number(need.opens), String::new()),
             row("connects per second", words::number(need.connects_per_second), String::new()),
-            row(
-                "descriptors",
-                words::number(need.descriptors),
-                of(Some(self.limits.descriptors_max)),
-            ),
-            row("ports", words::number(need.ports), of(self.limits.ports)),
-            row("kernel memory", words::bytes(need.kernel_bytes), String::new()),
+        ];
+        if let Some(memory) = need.memory_bytes {
+            let available = self.limits.memory.map_or_else(|| "not known".into(), words::bytes);
+            rows.push(row("memory", words::bytes(memory), available));
+        } else {
+            let descriptors = of(Some(self.limits.descriptors_max));
+            rows.push(row("descriptors", words::number(need.descriptors), descriptors));
+            rows.push(row("ports", words::number(need.ports), of(self.limits.ports)));
+            rows.push(row("kernel memory", words::bytes(need.kernel_bytes), String::new()));
+        }
+        rows.extend([
             row("messages in", words::number(need.messages_in), String::new()),
             row("messages out", words::number(need.messages_out), String::new()),
             row("messages of 2 KiB, as billed", words::number(need.billed_messages), String::new()),
-        ];
-        let _ = writeln!(out, "\n  {}", text::bold("Needs, with the embedded hub"));
+        ]);
+        let place = match need.memory_bytes {
+            None => "Needs, with the embedded hub",
+            Some(_) => "Needs, in the virtual world",
+        };
+        let _ = writeln!(out, "\n  {}", text::bold(place));
         let columns =
             [Column::Names("what"), Column::Figures("at most"), Column::Figures("limit here")];
         out.push_str(&table::render(&columns, rows));

@@ -3,8 +3,8 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use clap::builder::FalseyValueParser;
-use clap::{Args, ValueEnum};
 use futures::{StreamExt as _, stream};
 use tokio::task::LocalSet;
 
@@ -16,6 +16,7 @@ use super::target::{self, TargetArguments, TargetSpec, Usage};
 use super::watch::ClientArgument;
 use super::{CliError, Exit, complain, print, say, world};
 use crate::engine::Shards;
+use crate::event::World;
 use crate::net::Clock;
 use crate::net::budget::Budget;
 use crate::predict::{self, ConflictKind, HubPlace, Limits};
@@ -73,20 +74,11 @@ pub struct RunArguments {
     quiet: bool,
 }
 
-/// Where a run takes place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum World {
-    /// The machine's clock, TCP or TLS
-    Sockets,
-    /// A simulated clock and links in memory: hours in seconds, and the same again for a seed
-    Virtual,
-}
-
 /// Runs scenarios: everything is loaded, guarded and budgeted before anything is started.
 pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     check_world(arguments)?;
     let mut picked = pick::load(&arguments.pick)?;
-    check::fit_world(&picked.plans, crate::event::World::Sockets)?;
+    check::fit_world(&picked.plans, arguments.world)?;
     if let Some(client) = &arguments.trace_connection {
         picked.plans.iter().try_for_each(|plan| client.find(plan).map(drop))?;
     }
@@ -98,7 +90,7 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     if let Some(spec) = &target {
         guard(spec, arguments, &mut picked.plans, &clock)?;
     }
-    budget(&picked.plans, target.is_some())?;
+    budget(&picked.plans, arguments.world, target.as_ref())?;
     let mut files = ExtraFiles::create(arguments)?;
     let jobs = jobs(picked.plans, arguments, &clock);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -183,8 +175,12 @@ fn guard(
 }
 
 /// Whether this machine can carry every one of the plans.
-fn budget(plans: &[Plan], has_target: bool) -> Result<(), CliError> {
-    let place = if has_target { HubPlace::Elsewhere } else { HubPlace::Embedded };
+fn budget(plans: &[Plan], world: World, target: Option<&TargetSpec>) -> Result<(), CliError> {
+    let place = match (world, target) {
+        (World::Virtual, _) => HubPlace::InMemory,
+        (World::Sockets, None) => HubPlace::Embedded,
+        (World::Sockets, Some(_)) => HubPlace::Elsewhere,
+    };
     let limits = limits();
     for plan in plans {
         let need = predict::need(plan, place);
@@ -198,8 +194,8 @@ fn budget(plans: &[Plan], has_target: bool) -> Result<(), CliError> {
 /// What this process and machine allow, after raising what can be raised.
 #[must_use]
 pub fn limits() -> Limits {
-    let Budget { descriptors_max, ports, .. } = Budget::read();
-    Limits { descriptors_max, ports }
+    let Budget { descriptors_max, ports, memory, .. } = Budget::read();
+    Limits { descriptors_max, ports, memory }
 }
 
 /// One run to come.

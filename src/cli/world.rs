@@ -5,17 +5,36 @@
 
 use std::thread;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::CliError;
 use super::session::{self, Began, Context, Done};
+use crate::event::World;
 use crate::net::Clock;
-use crate::report::RunFolder;
+use crate::report::{RunFolder, words};
 use crate::scenario::Plan;
 
 /// When every virtual world begins: 2026-01-01T00:00:00Z, in nanoseconds since the Unix epoch.
 const EPOCH_UNIX_NS: u64 = 1_767_225_600_000_000_000;
+
+impl ValueEnum for World {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Sockets, Self::Virtual]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Sockets => "The machine's clock, TCP or TLS",
+            Self::Virtual => {
+                "A simulated clock and links in memory: hours in seconds, every time the same"
+            }
+        };
+        Some(PossibleValue::new(words::world(*self)).help(help))
+    }
+}
 
 /// Runs a plan in a virtual world of its own and writes its folder.
 pub async fn run(

@@ -12,6 +12,9 @@ pub struct Budget {
     /// Ports the system hands out for outgoing connections to one address and port; `None` where
     /// that cannot be told.
     pub ports: Option<u64>,
+    /// Memory that new programs can have without swapping, in bytes (`MemAvailable`); `None` where
+    /// that cannot be told.
+    pub memory: Option<u64>,
 }
 
 impl Budget {
@@ -23,6 +26,9 @@ impl Budget {
             descriptors_max: raise_descriptor_limit(),
             descriptors_open: descriptors_open(),
             ports: ports.ok().and_then(|text| parse_port_range(&text)),
+            memory: std::fs::read_to_string("/proc/meminfo")
+                .ok()
+                .and_then(|text| parse_available(&text)),
         }
     }
 }
@@ -101,6 +107,12 @@ fn parse_port_range(text: &str) -> Option<u64> {
     high.checked_sub(low).map(|ports| ports + 1)
 }
 
+/// `MemAvailable:   23456 kB` among the lines of `/proc/meminfo`, in bytes.
+fn parse_available(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+}
+
 /// Second field of `/proc/self/statm`.
 fn parse_resident_pages(text: &str) -> Option<u64> {
     text.split_whitespace().nth(1)?.parse().ok()
@@ -128,6 +140,9 @@ mod tests {
         let status = "Name:\tsquall\nVmPeak:\t  9000 kB\nVmHWM:\t    2048 kB\nVmRSS:\t  1024 kB\n";
         assert_eq!(parse_peak_bytes(status), Some(2 << 20));
         assert_eq!(parse_peak_bytes("VmRSS:\t  1024 kB\n"), None);
+        let meminfo = "MemTotal:       8 kB\nMemAvailable:       6 kB\nCached: 1 kB\n";
+        assert_eq!(parse_available(meminfo), Some(6_144));
+        assert_eq!(parse_available("MemTotal: 8 kB\n"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::need::DESCRIPTORS_RESERVE;
+use super::need::{DESCRIPTORS_RESERVE, PAIR_BYTES};
 use super::words::count as grouped;
 use super::{HubPlace, Need};
 
@@ -13,6 +13,8 @@ pub struct Limits {
     pub descriptors_max: u64,
     /// Ports for outgoing connections to one address and port; `None` where that cannot be told.
     pub ports: Option<u64>,
+    /// Memory that can be had, in bytes; `None` where that cannot be told.
+    pub memory: Option<u64>,
 }
 
 /// A run that this process cannot carry. Its text names the need, the limit and a way out.
@@ -29,6 +31,15 @@ pub enum BudgetProblem {
         /// Of those, descriptors of relays that hold silence.
         relays: u64,
         /// Allowed.
+        allowed: u64,
+    },
+    /// More memory than there is.
+    Memory {
+        /// Needed, in bytes.
+        needed: u64,
+        /// Clients in all.
+        clients: u64,
+        /// Available, in bytes.
         allowed: u64,
     },
     /// More ports than the machine hands out towards one target.
@@ -54,6 +65,12 @@ pub fn budget_problem(need: &Need, hub: HubPlace, limits: &Limits) -> Option<Bud
             allowed: limits.descriptors_max,
         });
     }
+    if let (Some(needed), Some(allowed)) = (need.memory_bytes, limits.memory)
+        && needed > allowed
+    {
+        let clients = need.connections_peak;
+        return Some(BudgetProblem::Memory { needed, clients, allowed });
+    }
     let allowed = limits.ports.filter(|ports| need.ports > *ports)?;
     Some(BudgetProblem::Ports { needed: need.ports, allowed })
 }
@@ -63,6 +80,7 @@ pub(super) const fn per_client(hub: HubPlace) -> u64 {
     match hub {
         HubPlace::Embedded => 2,
         HubPlace::Elsewhere => 1,
+        HubPlace::InMemory => 0,
     }
 }
 
@@ -74,7 +92,7 @@ impl fmt::Display for BudgetProblem {
                 write!(f, "needs {needed} open files ({} clients", grouped(clients))?;
                 match hub {
                     HubPlace::Embedded => f.write_str(" x 2 in this process")?,
-                    HubPlace::Elsewhere => f.write_str(" x 1")?,
+                    HubPlace::Elsewhere | HubPlace::InMemory => f.write_str(" x 1")?,
                 }
                 if relays > 0 {
                     write!(f, " + {} for relays", grouped(relays))?;
@@ -82,15 +100,26 @@ impl fmt::Display for BudgetProblem {
                 write!(f, " + {DESCRIPTORS_RESERVE}), this process may open {allowed_text}; ")?;
                 match hub {
                     HubPlace::Embedded => f.write_str("run the hub elsewhere (squall hub), ")?,
-                    HubPlace::Elsewhere => f.write_str("spread the run over processes, ")?,
+                    HubPlace::Elsewhere | HubPlace::InMemory => {
+                        f.write_str("spread the run over processes, ")?;
+                    }
                 }
                 f.write_str("raise the limit (ulimit -n)")?;
                 let room = allowed.saturating_sub(DESCRIPTORS_RESERVE + relays);
-                match room / per_client(hub) {
+                match room / per_client(hub).max(1) {
                     0 => Ok(()),
                     fits => write!(f, ", or -n {fits}"),
                 }
             }
+            Self::Memory { needed, clients, allowed } => write!(
+                f,
+                "needs about {} MiB of memory ({} clients with their links and the hub's side), \
+                 this machine has {} MiB to spare; use fewer clients, or -n {}",
+                grouped(needed >> 20),
+                grouped(clients),
+                grouped(allowed >> 20),
+                allowed / PAIR_BYTES
+            ),
             Self::Ports { needed, allowed } => write!(
                 f,
                 "needs {} ports towards the target, this machine has {}; widen \
@@ -113,6 +142,7 @@ mod tests {
             descriptors,
             ports: clients,
             kernel_bytes: 0,
+            memory_bytes: None,
             connects_per_second: 0,
             opens: clients,
             messages_in: 0,
@@ -123,7 +153,7 @@ mod tests {
 
     #[test]
     fn need_and_limit_are_named() {
-        let limits = Limits { descriptors_max: 1_024, ports: Some(28_232) };
+        let limits = Limits { descriptors_max: 1_024, ports: Some(28_232), memory: None };
         let problem = budget_problem(&need(5_000, 10_064), HubPlace::Embedded, &limits).unwrap();
         assert_eq!(
             problem.to_string(),
@@ -140,7 +170,7 @@ mod tests {
 
     #[test]
     fn ports_are_the_second_limit() {
-        let limits = Limits { descriptors_max: 1_000_000, ports: Some(28_232) };
+        let limits = Limits { descriptors_max: 1_000_000, ports: Some(28_232), memory: None };
         let problem = budget_problem(&need(30_000, 30_064), HubPlace::Elsewhere, &limits);
         assert_eq!(problem, Some(BudgetProblem::Ports { needed: 30_000, allowed: 28_232 }));
         let unknown = Limits { ports: None, ..limits };
@@ -148,8 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn in_memory_only_memory_is_a_limit() {
+        let memory = Some(1 << 30);
+        let limits = Limits { descriptors_max: 64, ports: Some(1), memory };
+        let need = |bytes| Need { memory_bytes: Some(bytes), ports: 0, ..need(100_000, 64) };
+        assert_eq!(budget_problem(&need(1 << 30), HubPlace::InMemory, &limits), None);
+        let problem = budget_problem(&need(2 << 30), HubPlace::InMemory, &limits).unwrap();
+        assert_eq!(
+            problem.to_string(),
+            "needs about 2,048 MiB of memory (100,000 clients with their links and the hub's \
+             side), this machine has 1,024 MiB to spare; use fewer clients, or -n 65536"
+        );
+    }
+
+    #[test]
     fn what_fits_exactly_is_no_problem() {
-        let limits = Limits { descriptors_max: 264, ports: Some(100) };
+        let limits = Limits { descriptors_max: 264, ports: Some(100), memory: None };
         assert_eq!(budget_problem(&need(100, 264), HubPlace::Embedded, &limits), None);
         let tight = Limits { descriptors_max: 263, ..limits };
         assert!(budget_problem(&need(100, 264), HubPlace::Embedded, &tight).is_some());

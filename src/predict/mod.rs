@@ -52,6 +52,8 @@ pub enum HubPlace {
     Embedded,
     /// Elsewhere.
     Elsewhere,
+    /// Beside the clients in a virtual world: links in memory, no descriptors, no ports.
+    InMemory,
 }
 
 /// What a run needs of this process and of the target.
@@ -63,8 +65,10 @@ pub struct Need {
     pub descriptors: u64,
     /// Ports towards the target.
     pub ports: u64,
-    /// Kernel memory that stalled clients can pin, in bytes.
+    /// Memory that stalled clients can pin, in bytes: the kernel's, or that of links in memory.
     pub kernel_bytes: u64,
+    /// Memory of this process for clients, hub and links, in bytes; told for a virtual world only.
+    pub memory_bytes: Option<u64>,
     /// Connects per second, at most, over any second.
     pub connects_per_second: u64,
     /// Connections opened over the whole duration by arrival and by churn, at most; what comes back
