@@ -135,6 +135,8 @@ pub struct ShardCounts {
     pub not_sent: RefCell<Vec<u64>>,
     /// Messages sent and not yet acknowledged.
     pub unacknowledged: Cell<u64>,
+    /// Messages that wait for `in_flight`.
+    pub waiting: Cell<u64>,
     /// Client tasks alive.
     pub tasks: Cell<u64>,
 }
@@ -351,12 +353,6 @@ impl VirtualClient {
                 }
             }
         }
-    }
-
-    /// Messages of it that wait for `in_flight`.
-    #[must_use]
-    pub fn backlog(&self) -> usize {
-        self.publisher.borrow().as_ref().map_or(0, |publisher| publisher.backlog())
     }
 
     /// Leaves: close handshake (1000) when open, no further attempts. A client that is connecting

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::Identity;
 use super::credentials::sender_position;
 use super::outbox::Outbox;
+use super::{Identity, decrement, increment};
 use crate::measure::LatencyKind;
 use crate::protocol::stamp::{STAMP_BYTES, Stamp};
 use crate::protocol::subprotocol::{ClientFrame, Payload};
@@ -101,6 +101,7 @@ impl Publisher {
                 return Published::Refused;
             }
             backlog.push_back(planned);
+            increment(&me.shard.counts.waiting);
             return Published::Waits;
         }
         self.send(me, line, lane, planned)
@@ -218,6 +219,7 @@ impl Publisher {
             let Some(planned) = self.lanes[at].backlog.pop_front() else {
                 break;
             };
+            decrement(&me.shard.counts.waiting);
             if self.send(me, line, at, planned) == Published::Refused {
                 me.note_not_sent(1);
             }
@@ -232,6 +234,8 @@ impl Publisher {
 
     /// Nothing more will be sent on this connection: what still waits is not sent.
     pub fn give_up_backlog(&mut self, me: &Identity) {
+        let waiting = &me.shard.counts.waiting;
+        waiting.set(waiting.get().saturating_sub(self.backlog() as u64));
         me.note_not_sent(self.backlog() as u64);
         for lane in &mut self.lanes {
             lane.backlog = VecDeque::new();

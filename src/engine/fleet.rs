@@ -116,8 +116,8 @@ impl Fleet {
 
     /// Messages that wait for their turn or for their acknowledgement.
     pub(super) fn under_way(&self) -> u64 {
-        let waiting: usize = self.clients.borrow().values().map(|client| client.backlog()).sum();
-        self.shard.counts.unacknowledged.get() + waiting as u64
+        let counts = &self.shard.counts;
+        counts.unacknowledged.get() + counts.waiting.get()
     }
 
     /// The open clients of a population, by index.

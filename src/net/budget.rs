@@ -28,7 +28,7 @@ impl Budget {
             ports: ports.ok().and_then(|text| parse_port_range(&text)),
             memory: std::fs::read_to_string("/proc/meminfo")
                 .ok()
-                .and_then(|text| parse_available(&text)),
+                .and_then(|text| parse_kib(&text, "MemAvailable")),
         }
     }
 }
@@ -52,7 +52,7 @@ pub fn resident_bytes() -> Option<u64> {
 /// told.
 #[must_use]
 pub fn peak_resident_bytes() -> Option<u64> {
-    parse_peak_bytes(&std::fs::read_to_string("/proc/self/status").ok()?)
+    parse_kib(&std::fs::read_to_string("/proc/self/status", "VmHWM").ok()?)
 }
 
 /// Whether an error says that the process or the system has no descriptor left (`EMFILE`,
@@ -107,22 +107,16 @@ fn parse_port_range(text: &str) -> Option<u64> {
     high.checked_sub(low).map(|ports| ports + 1)
 }
 
-/// `MemAvailable:   23456 kB` among the lines of `/proc/meminfo`, in bytes.
-fn parse_available(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+/// The value of a line such as `VmHWM:   2048 kB` of a file below `/proc`, in bytes. (The files say
+/// kB and mean KiB.)
+fn parse_kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
 /// Second field of `/proc/self/statm`.
 fn parse_resident_pages(text: &str) -> Option<u64> {
     text.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// `VmHWM` of `/proc/self/status`, which is told in KiB (under the name of kB).
-fn parse_peak_bytes(text: &str) -> Option<u64> {
-    let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = peak.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
-    kib.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -138,11 +132,11 @@ mod tests {
         assert_eq!(parse_resident_pages("5120 800 700 10 0 90 0\n"), Some(800));
         assert_eq!(parse_resident_pages(""), None);
         let status = "Name:\tsquall\nVmPeak:\t  9000 kB\nVmHWM:\t    2048 kB\nVmRSS:\t  1024 kB\n";
-        assert_eq!(parse_peak_bytes(status), Some(2 << 20));
-        assert_eq!(parse_peak_bytes("VmRSS:\t  1024 kB\n"), None);
+        assert_eq!(parse_kib(status, "VmHWM"), Some(2 << 20));
+        assert_eq!(parse_kib("VmRSS:\t  1024 kB\n", "VmHWM"), None);
         let meminfo = "MemTotal:       8 kB\nMemAvailable:       6 kB\nCached: 1 kB\n";
-        assert_eq!(parse_available(meminfo), Some(6_144));
-        assert_eq!(parse_available("MemTotal: 8 kB\n"), None);
+        assert_eq!(parse_kib(meminfo, "MemAvailable"), Some(6_144));
+        assert_eq!(parse_kib("MemTotal: 8 kB\n", "MemAvailable"), None);
     }
 
     #[test]
