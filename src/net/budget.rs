@@ -52,7 +52,7 @@ pub fn resident_bytes() -> Option<u64> {
 /// told.
 #[must_use]
 pub fn peak_resident_bytes() -> Option<u64> {
-    parse_kib(&std::fs::read_to_string("/proc/self/status", "VmHWM").ok()?)
+    parse_kib(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
 /// Whether an error says that the process or the system has no descriptor left (`EMFILE`,
