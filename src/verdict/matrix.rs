@@ -36,8 +36,8 @@
 //! 7. By the relay that holds the silence.
 //! 8. As its behaviour says, or because the run was over and it was ended at once.
 //!
-//! A middlebox that cuts idle connections resets both ends: the hub takes it for the client's reset,
-//! and the client's reset goes with every form, as what was under way is lost.
+//! A middlebox that cuts idle connections resets both ends: the hub takes it for the client's
+//! reset, and the client may see a reset with every form, as what was under way is lost.
 //!
 //! Clients that vanish, as their behaviour says, may do so before any of the others reaches them.
 //! An answer to a close frame may also be missing wherever the hub was frozen.
