@@ -112,7 +112,7 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
             },
             cores,
             latest: if arguments.out.is_some() { Latest::Leave } else { Latest::Follow },
-            live: live_mode(arguments),
+            live: live_mode(arguments, jobs.len()),
             interrupts: Interrupts::listen("interrupted: draining, then writing what there is")?,
             watch: arguments.trace_connection.clone(),
             secrets,
@@ -147,10 +147,12 @@ const fn threads_for(cores: usize) -> usize {
     if cores <= 2 { 1 } else { cores - 1 }
 }
 
-fn live_mode(arguments: &RunArguments) -> LiveMode {
+/// A line that changes needs the terminal for itself, and virtual worlds run side by side.
+fn live_mode(arguments: &RunArguments, runs: usize) -> LiveMode {
+    let is_alone = arguments.world == World::Sockets || runs == 1;
     if arguments.quiet {
         LiveMode::Quiet
-    } else if std::io::stderr().is_terminal() {
+    } else if is_alone && std::io::stderr().is_terminal() {
         LiveMode::Terminal
     } else {
         LiveMode::Lines
@@ -298,7 +300,9 @@ async fn run_all(
     files: &mut ExtraFiles,
 ) -> Result<Exit, CliError> {
     let scenarios = jobs.iter().filter(|job| job.is_last).count();
-    let (mut runs, mut turns, mut exit) = (Vec::new(), Vec::new(), Exit::AsExpected);
+    let (mut runs, mut exit) = (Vec::new(), Exit::AsExpected);
+    // Of the scenario at hand.
+    let (mut turns, mut folders) = (Vec::new(), Vec::new());
     let side_by_side = match context.shards {
         Shards::Threads(_) => 1,
         Shards::Here => context.cores,
@@ -319,6 +323,7 @@ async fn run_all(
                 }
                 exit = exit.max(Exit::of(&run));
                 turns.push(run.clone());
+                folders.push(job.path);
                 runs.push(run);
             }
             Err(error) => {
@@ -329,9 +334,9 @@ async fn run_all(
         }
         let stopped = context.interrupts.asked();
         if job.is_last || stopped {
-            let turns = std::mem::take(&mut turns);
+            let (turns, folders) = (std::mem::take(&mut turns), std::mem::take(&mut folders));
             if turns.len() > 1 {
-                print(&format!("\n{}", spread::render(&turns)));
+                print(&format!("\n{}", spread::render(&turns, &folders)));
             }
         }
         if stopped {

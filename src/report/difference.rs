@@ -1,7 +1,12 @@
 //! Where the results of two runs differ, the machine and real time apart.
 
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
 use serde_json::Value;
 
+use super::folder::{EVENTS, LATENCY, TRACE};
 use super::run_file::RunFile;
 
 /// Field of `run.json` that is not compared: what stands there differs between any two runs.
@@ -19,6 +24,28 @@ pub fn first(one: &RunFile, other: &RunFile) -> Option<String> {
         }
     }
     within(&one, &other, String::new())
+}
+
+/// Name of the first file in which two run folders differ, of those that hold nothing of the
+/// machine in the virtual world; one that cannot be read is different.
+#[must_use]
+pub fn first_file(one: &Path, other: &Path) -> Option<&'static str> {
+    let is_same = |name: &str| is_same_file(&one.join(name), &other.join(name)).unwrap_or(false);
+    [EVENTS, TRACE, LATENCY].into_iter().find(|name| !is_same(name))
+}
+
+fn is_same_file(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (File::open(one)?, File::open(other)?);
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let mut other = BufReader::new(other).bytes();
+    for byte in BufReader::new(one).bytes() {
+        if Some(byte?) != other.next().transpose()? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn within(one: &Value, other: &Value, path: String) -> Option<String> {
@@ -47,6 +74,8 @@ fn within(one: &Value, other: &Value, path: String) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use crate::report::samples;
 
@@ -66,6 +95,25 @@ mod tests {
             change(&mut other);
             assert_eq!(first(&samples::simulated(), &other).as_deref(), path);
         }
+    }
+
+    #[test]
+    fn folders_differ_at_the_first_file_with_another_byte() {
+        let root = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| root.path().join(name));
+        for folder in [&one, &other] {
+            std::fs::create_dir(folder).unwrap();
+            for name in [EVENTS, TRACE, LATENCY] {
+                std::fs::write(folder.join(name), vec![b'x'; 100_000]).unwrap();
+            }
+        }
+        assert_eq!(first_file(&one, &other), None);
+        let mut changed = vec![b'x'; 100_000];
+        changed[99_999] = b'y';
+        std::fs::write(other.join(TRACE), changed).unwrap();
+        assert_eq!(first_file(&one, &other), Some(TRACE));
+        std::fs::remove_file(one.join(EVENTS)).unwrap();
+        assert_eq!(first_file(&one, &other), Some(EVENTS));
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn spread_over_repeated_runs() {
     let mut other = samples::passed();
     other.latency_total[0] = samples::failed().latency_total[1].clone();
     other.latency_total[0].kind = crate::measure::LatencyKind::Connect;
-    insta::assert_snapshot!(spread::render(&[samples::passed(), samples::passed(), other]));
+    insta::assert_snapshot!(spread::render(&[samples::passed(), samples::passed(), other], &[]));
 }
 
 #[test]

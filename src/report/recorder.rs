@@ -295,6 +295,41 @@ mod tests {
         assert_eq!(trace, "{\"message\":\"Bearer ***\"}\n");
     }
 
+    /// A timer of the recorder's would move the virtual world's clock to instants at which nothing
+    /// happens in it.
+    #[tokio::test(start_paused = true)]
+    async fn nothing_but_what_it_records_wakes_the_recorder() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&root.path().join("run")).unwrap();
+        let (events, events_receiver) = mpsc::channel(16);
+        let (trace, trace_receiver) = mpsc::channel(16);
+        let recorder = recorder(&folder);
+        let recording = recorder.run(events_receiver, trace_receiver, std::future::pending());
+        let counted = async move {
+            let (mut recording, mut polls) = (std::pin::pin!(recording), 0);
+            std::future::poll_fn(|cx| {
+                polls += 1;
+                recording.as_mut().poll(cx)
+            })
+            .await;
+            polls
+        };
+        let day = Duration::from_secs(86_400);
+        let happening = async {
+            for _ in 0..3 {
+                tokio::time::sleep(day).await;
+                events.send(event(EventKind::Progress(Progress::default()))).await.unwrap();
+            }
+            tokio::time::sleep(day).await;
+            drop((events, trace));
+        };
+        let apart = tokio::task::LocalSet::new();
+        let counted = apart.spawn_local(counted);
+        apart.run_until(happening).await;
+        let polls = apart.run_until(counted).await.unwrap();
+        assert!(polls <= 5, "polled {polls} times: at its start, for three events, at the end");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_hard_stop_keeps_what_has_come() {
         let root = tempfile::tempdir().unwrap();

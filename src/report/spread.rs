@@ -1,6 +1,7 @@
 //! How much the numbers of repeated runs of one scenario differ.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::difference;
 use super::run_file::RunFile;
@@ -10,10 +11,10 @@ use crate::event::World;
 use crate::verdict::Outcome;
 
 /// The table of counts and latencies over the runs, least, median and greatest of each. In the
-/// virtual world runs of one seed are equal in all but [`RunFile::machine`], and that is the line;
-/// where they are not, it says where.
+/// virtual world runs of one seed are equal in all but [`RunFile::machine`], in every byte of the
+/// other files in their folders too, and that is the line; where they are not, it says where.
 #[must_use]
-pub fn render(runs: &[RunFile]) -> String {
+pub fn render(runs: &[RunFile], folders: &[PathBuf]) -> String {
     let Some(first) = runs.first() else { return String::new() };
     let passed = runs.iter().filter(|run| run.outcome == Outcome::Pass).count();
     let which = format!(
@@ -23,23 +24,35 @@ pub fn render(runs: &[RunFile]) -> String {
         first.run.seed
     );
     let world = words::world(first.run.world);
-    match (first.run.world, unequal(runs)) {
+    match (first.run.world, unequal(runs, folders)) {
         (World::Sockets, _) => format!("Spread over {which}; {passed} passed\n{}", table(runs)),
         (World::Virtual, None) => {
             format!("{which}, world {world}: equal in everything; {passed} passed\n")
         }
-        (World::Virtual, Some((number, path))) => format!(
+        (World::Virtual, Some((number, place))) => format!(
             "{which}, world {world}: NOT EQUAL, a defect of Squall; {passed} passed\n  \
-             run {number} differs from the first at {path} of run.json\n{}",
+             run {number} differs from the first in {place}\n{}",
             table(runs)
         ),
     }
 }
 
 /// The first run, counted from 1, that is not as the first one, and where it differs.
-fn unequal(runs: &[RunFile]) -> Option<(usize, String)> {
-    let (first, others) = runs.split_first()?;
-    (2..).zip(others).find_map(|(number, run)| Some((number, difference::first(first, run)?)))
+fn unequal(runs: &[RunFile], folders: &[PathBuf]) -> Option<(usize, String)> {
+    let in_runs = |one: &RunFile, other: &RunFile| {
+        difference::first(one, other).map(|path| format!("run.json, at {path}"))
+    };
+    let in_folders =
+        |one: &PathBuf, other: &PathBuf| difference::first_file(one, other).map(str::to_owned);
+    unlike_the_first(runs, in_runs).or_else(|| unlike_the_first(folders, in_folders))
+}
+
+fn unlike_the_first<T>(
+    list: &[T],
+    difference: impl Fn(&T, &T) -> Option<String>,
+) -> Option<(usize, String)> {
+    let (first, others) = list.split_first()?;
+    (2..).zip(others).find_map(|(number, other)| Some((number, difference(first, other)?)))
 }
 
 fn table(runs: &[RunFile]) -> String {
@@ -115,17 +128,21 @@ mod tests {
         let mut runs = [samples::simulated(), samples::simulated(), samples::simulated()];
         runs[2].machine.real_elapsed_ns *= 2;
         assert_eq!(
-            render(&runs),
+            render(&runs, &[]),
             "3 runs of ping-timeout, all with seed 7, world virtual: equal in everything; \
              3 passed\n"
         );
         runs[2].populations[0].published += 1;
-        let told = render(&runs);
+        let told = render(&runs, &[]);
         assert!(
-            told.contains("run 3 differs from the first at populations[0].published"),
+            told.contains("run 3 differs from the first in run.json, at populations[0].published"),
             "{told}"
         );
         assert!(told.contains("connect p50"), "{told}");
+        runs[2].populations[0].published -= 1;
+        let folders = ["/no/one", "/no/other"].map(PathBuf::from);
+        let told = render(&runs, &folders);
+        assert!(told.contains("run 2 differs from the first in events.ndjson"), "{told}");
     }
 
     #[test]

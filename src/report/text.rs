@@ -442,7 +442,7 @@ fn backlog(run: &RunFile, out: &mut String) {
 const MEMORY_SHARED_BY_MIN: u64 = 1_000;
 
 /// What connections held in memory, where there were enough of them to tell. In the virtual world
-/// only the process's peak is known.
+/// only the process's peak is known, to which other worlds may have added.
 #[must_use]
 pub fn memory_words(run: &RunFile) -> Option<String> {
     match run.run.world {
@@ -452,7 +452,7 @@ pub fn memory_words(run: &RunFile) -> Option<String> {
                 Some(run.generator.open_peak).filter(|&open| open >= MEMORY_SHARED_BY_MIN)?;
             let peak = words::bytes(run.machine.resident_peak_bytes?);
             Some(format!(
-                "{peak} resident at most, with up to {} connections open",
+                "the process at most {peak} resident; up to {} connections of this run open",
                 words::number(open)
             ))
         }
