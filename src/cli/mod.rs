@@ -6,6 +6,7 @@
 //! | [`pick`] | names, folders, categories and files to scenarios and plans |
 //! | [`target`] | what `--target` means, and the guard around what is not ours |
 //! | [`session`] | one run: hub, engine, recorder, verdict, files |
+//! | [`world`], [`seeds`] | a virtual world; many of them, one a seed, on all cores |
 //! | [`embedded`] | the hub inside this process |
 //! | [`interrupt`] | Ctrl-C, once and twice |
 //! | [`watch`] | the one client whose story is told |
@@ -22,6 +23,7 @@ pub mod new;
 pub mod pick;
 pub mod run;
 pub mod schema;
+pub mod seeds;
 pub mod session;
 pub mod show;
 pub mod target;

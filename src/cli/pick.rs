@@ -85,6 +85,23 @@ impl std::str::FromStr for SetArgument {
 }
 
 impl PickArguments {
+    /// The arguments that give one of the picked plans alone, changed as it was and with a seed;
+    /// each as the program gets it, unquoted.
+    #[must_use]
+    pub fn again(&self, typed: &str, seed: u64) -> Vec<Vec<String>> {
+        let pair = |flag: &str, value: String| vec![flag.to_owned(), value];
+        let count = |argument: &CountArgument| match &argument.name {
+            Some(name) => pair("-n", format!("{name}={}", argument.count)),
+            None => pair("-n", argument.count.to_string()),
+        };
+        let mut words = vec![vec![typed.to_owned()]];
+        words.extend(self.counts.iter().map(count));
+        words.extend(self.set.iter().map(|s| pair("--set", format!("{}={}", s.path, s.value))));
+        words.extend(self.profile.iter().map(|name| pair("--profile", name.clone())));
+        words.push(pair("--seed", seed.to_string()));
+        words
+    }
+
     fn overrides(&self) -> Overrides {
         let named = |argument: &CountArgument| Some((argument.name.clone()?, argument.count));
         let total = |argument: &&CountArgument| argument.name.is_none();
@@ -103,6 +120,8 @@ impl PickArguments {
 pub struct Picked {
     /// Plans.
     pub plans: Vec<Plan>,
+    /// What to type for each of them alone, in their order.
+    pub typed: Vec<String>,
     /// Values of `${env:NAME}`, never to be shown.
     pub secrets: Vec<Secret>,
 }
@@ -128,7 +147,7 @@ pub fn load(arguments: &PickArguments) -> Result<Picked, CliError> {
     let (mut plans, mut errors) = (Vec::new(), Vec::new());
     for source in &sources {
         match scenario::load(source, &overrides, &environment) {
-            Ok(plan) => plans.push(plan),
+            Ok(plan) => plans.push((plan, typed(source))),
             Err(error) => errors.push(error),
         }
     }
@@ -143,8 +162,25 @@ pub fn load(arguments: &PickArguments) -> Result<Picked, CliError> {
     // The order of the built-in ones is known by running them; of others the longest that they may
     // take is all there is to go by.
     let position = |plan: &Plan| builtins().iter().position(|builtin| builtin.name == plan.name);
-    plans.sort_by_key(|plan| (position(plan).is_none(), position(plan), plan.duration));
-    Ok(Picked { plans, secrets })
+    plans.sort_by_key(|(plan, _)| (position(plan).is_none(), position(plan), plan.duration));
+    let (plans, typed) = plans.into_iter().unzip();
+    Ok(Picked { plans, typed, secrets })
+}
+
+/// What to type for a source alone.
+fn typed(source: &Source) -> String {
+    // A file at the place of a built-in one may say something else.
+    let same = |builtin: &Builtin| {
+        let known = builtin.source();
+        (known.name, known.text) == (source.name.clone(), source.text.clone())
+    };
+    if builtins().iter().any(same) {
+        source.name.clone()
+    } else if source.origin.starts_with('-') {
+        format!("./{}", source.origin)
+    } else {
+        source.origin.clone()
+    }
 }
 
 /// Sources of one argument. A built-in name wins over a file of that name; `./drops` is always a

@@ -11,7 +11,8 @@ use tokio::task::LocalSet;
 use super::check;
 use super::interrupt::Interrupts;
 use super::pick::{self, PickArguments};
-use super::session::{self, Context, Done};
+use super::seeds::{self, Order};
+use super::session::{self, Context, Done, Keep};
 use super::target::{self, TargetArguments, TargetSpec, Usage};
 use super::watch::ClientArgument;
 use super::{CliError, Exit, complain, print, say, world};
@@ -33,6 +34,8 @@ use crate::verdict::Outcome;
 const RUNS: &str = "squall-runs";
 /// Runs of one scenario, at most.
 const REPEAT_MAX: i64 = 1_000;
+/// Seeds of one scenario, at most.
+const SEEDS_MAX: i64 = 1_000_000;
 
 /// Arguments of `squall run`.
 #[derive(Debug, Args)]
@@ -50,6 +53,12 @@ pub struct RunArguments {
         value_parser = clap::value_parser!(u32).range(1..=REPEAT_MAX)
     )]
     repeat: u32,
+    /// Run each scenario with N seeds in a row, on all cores, up to the first that does not pass
+    #[arg(
+        long, env = "SQUALL_SEEDS", value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=SEEDS_MAX)
+    )]
+    seeds: Option<u32>,
     /// Generator threads [default: one less than the cores, at least 1]
     #[arg(
         long, env = "SQUALL_THREADS", value_name = "N",
@@ -77,6 +86,7 @@ pub struct RunArguments {
 /// Runs scenarios: everything is loaded, guarded and budgeted before anything is started.
 pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     check_world(arguments)?;
+    check_seeds(arguments)?;
     let mut picked = pick::load(&arguments.pick)?;
     check::fit_world(&picked.plans, arguments.world)?;
     if let Some(client) = &arguments.trace_connection {
@@ -93,6 +103,7 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     budget(&picked.plans, arguments.world, target.as_ref())?;
     let mut files = ExtraFiles::create(arguments)?;
     let jobs = jobs(picked.plans, arguments, &clock);
+    let order = arguments.seeds.map(|count| Order::new(count, &jobs, &picked.typed)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -113,10 +124,16 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
             cores,
             latest: if arguments.out.is_some() { Latest::Leave } else { Latest::Follow },
             live: live_mode(arguments, jobs.len()),
-            interrupts: Interrupts::listen("interrupted: draining, then writing what there is")?,
+            interrupts: Interrupts::listen(match order {
+                Some(_) => "interrupted: ending the seeds under way",
+                None => "interrupted: draining, then writing what there is",
+            })?,
             watch: arguments.trace_connection.clone(),
             secrets,
         };
+        if let Some(order) = order {
+            return seeds::run_all(&context, &order, &arguments.pick, &redactor).await;
+        }
         run_all(&context, jobs, arguments, &redactor, &mut files).await
     });
     drop(local);
@@ -142,14 +159,41 @@ fn check_world(arguments: &RunArguments) -> Result<(), CliError> {
     }
 }
 
+/// Many seeds need worlds that are quick and equal, and leave the files of one run at most.
+fn check_seeds(arguments: &RunArguments) -> Result<(), CliError> {
+    if arguments.seeds.is_none() {
+        return Ok(());
+    }
+    if arguments.world == World::Sockets {
+        return Err(CliError::Usage(
+            "--seeds needs --world virtual: over sockets every seed takes its whole time; for \
+             several runs there, use --repeat"
+                .to_owned(),
+        ));
+    }
+    let told = [
+        (arguments.repeat > 1, "--repeat", "a seed gives the same run each time"),
+        (arguments.junit.is_some(), "--junit", "it tells of runs one by one"),
+        (arguments.markdown.is_some(), "--markdown", "it tells of runs one by one"),
+        (arguments.trace_connection.is_some(), "--trace-connection", "it tells of one run"),
+    ];
+    match told.iter().find(|(is_given, ..)| *is_given) {
+        Some((_, flag, why)) => Err(CliError::Usage(format!(
+            "{flag} does not go together with --seeds: {why}; use it on the replay of a seed"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// One generator thread on small machines, else all cores but the hub's.
 const fn threads_for(cores: usize) -> usize {
     if cores <= 2 { 1 } else { cores - 1 }
 }
 
-/// A line that changes needs the terminal for itself, and virtual worlds run side by side.
+/// A line that changes needs the terminal for itself, and virtual worlds run side by side. (Those
+/// of many seeds show one line together.)
 fn live_mode(arguments: &RunArguments, runs: usize) -> LiveMode {
-    let is_alone = arguments.world == World::Sockets || runs == 1;
+    let is_alone = arguments.world == World::Sockets || runs == 1 || arguments.seeds.is_some();
     if arguments.quiet {
         LiveMode::Quiet
     } else if is_alone && std::io::stderr().is_terminal() {
@@ -202,9 +246,11 @@ pub fn limits() -> Limits {
 
 /// One run to come.
 #[derive(Debug)]
-struct Job {
-    plan: Plan,
-    path: PathBuf,
+pub struct Job {
+    /// What is done.
+    pub plan: Plan,
+    /// Its run folder.
+    pub path: PathBuf,
     label: String,
     /// First run of its scenario.
     is_first: bool,
@@ -355,7 +401,7 @@ async fn run_all(
 }
 
 /// Tells which expectations cannot hold by the forecast, before anybody waits for the run.
-fn foretell(plan: &Plan) {
+pub fn foretell(plan: &Plan) {
     for conflict in predict::conflicts(plan) {
         if conflict.kind == ConflictKind::Contradiction {
             let told = format!("{}: {conflict}; the run will tell", plan.name);
@@ -368,8 +414,8 @@ async fn run_one(context: &Context, job: &Job) -> Result<Done, CliError> {
     let folder = RunFolder::create(&job.path)?;
     let (plan, label) = (job.plan.clone(), job.label.clone());
     match context.shards {
-        Shards::Threads(_) => session::run(context, plan, &folder, &label).await,
-        Shards::Here => world::run(context, plan, folder, label).await,
+        Shards::Threads(_) => session::run(context, plan, &Keep::Folder(folder), &label).await,
+        Shards::Here => world::run(context, plan, Keep::Folder(folder), label).await,
     }
 }
 

@@ -71,6 +71,15 @@ pub struct Done {
     pub story: Option<String>,
 }
 
+/// What a run leaves behind besides what it returns.
+#[derive(Debug)]
+pub enum Keep {
+    /// A folder with every file, which goes away again if nothing comes into it.
+    Folder(RunFolder),
+    /// Nothing.
+    Nothing,
+}
+
 /// What is left when a run's world is over: everything that its results follow from.
 #[derive(Debug)]
 pub struct Lived {
@@ -97,34 +106,36 @@ impl Began {
     }
 }
 
-/// Runs a plan and writes its folder. `label` names the run in the live view.
+/// Runs a plan. `label` names the run in the live view.
 pub async fn run(
     context: &Context,
     plan: Plan,
-    folder: &RunFolder,
+    keep: &Keep,
     label: &str,
 ) -> Result<Done, CliError> {
     let began = Began::now(context.clock);
-    let lived = live(context, plan, folder, label).await;
-    conclude(context, began, folder, lived)
+    let lived = live(context, plan, keep, label).await;
+    conclude(context, began, keep, lived)
 }
 
-/// Judges what was lived and writes the folder, outside of the run's world. The folder goes away
-/// again if nothing came into it.
+/// Judges what was lived and writes the files, outside of the run's world. A folder goes away again
+/// if nothing came into it.
 pub fn conclude(
     context: &Context,
     began: Began,
-    folder: &RunFolder,
+    keep: &Keep,
     lived: Result<Lived, CliError>,
 ) -> Result<Done, CliError> {
     match lived {
         Ok(lived) => {
             let tell = |_| lived.redactor.redact(&story::render(&lived.recorded.story));
             let story = context.watch.as_ref().map(tell);
-            Ok(Done { run: finish(lived, machine(context, began), folder), story })
+            Ok(Done { run: finish(lived, machine(context, began), keep), story })
         }
         Err(error) => {
-            folder.discard_if_empty();
+            if let Keep::Folder(folder) = keep {
+                folder.discard_if_empty();
+            }
             Err(error)
         }
     }
@@ -140,7 +151,7 @@ fn machine(context: &Context, began: Began) -> MachineFacts {
 pub async fn live(
     context: &Context,
     plan: Plan,
-    folder: &RunFolder,
+    keep: &Keep,
     label: &str,
 ) -> Result<Lived, CliError> {
     let watched = context.watch.as_ref().map(|client| client.find(&plan)).transpose()?;
@@ -154,15 +165,20 @@ pub async fn live(
     secrets.extend(opened.hub.as_ref().map(|hub| hub.key.clone()));
     let redactor = Redactor::new(secrets);
     let live = Live::new(label, context.live);
-    let recorder = Recorder::create(folder, context.latest, live, redactor.clone())?;
+    let recorder = match keep {
+        Keep::Folder(folder) => Recorder::create(folder, context.latest, live, redactor.clone())?,
+        Keep::Nothing => Recorder::without_files(live, redactor.clone()),
+    };
     let mut facts = facts(context, &plan, &opened);
     let (summary, recorded) = execute(context, &plan, opened.target, watched, recorder).await;
     let summary = match summary {
         Some(Ok(summary)) => summary,
         Some(Err(error)) => return Err(error.into()),
         None => {
-            let folder = shown(folder.path());
-            return Err(CliError::StoppedHard { folder });
+            return Err(match keep {
+                Keep::Folder(folder) => CliError::StoppedHard { folder: shown(folder.path()) },
+                Keep::Nothing => EngineError::Interrupted.into(),
+            });
         }
     };
     if let Some(hub) = opened.hub {
@@ -277,27 +293,33 @@ fn facts(context: &Context, plan: &Plan, opened: &Opened) -> RunFacts {
     }
 }
 
-/// Judges, and writes every file; `run.json` last. A file that cannot be written is a warning in
-/// the result (and an exit code), never a reason to lose the rest.
-fn finish(lived: Lived, machine: MachineFacts, folder: &RunFolder) -> RunFile {
+/// Judges, and writes every file if any are kept.
+fn finish(lived: Lived, machine: MachineFacts, keep: &Keep) -> RunFile {
     let Lived { plan, mut summary, recorded, facts, how, redactor } = lived;
     summary.health.warnings.extend(recorded.warnings.iter().cloned());
     let verdict = verdict::judge(&plan, &summary);
-    let elapsed = Duration::from_nanos(summary.elapsed_ns);
-    let started_unix_ns = facts.started_unix_ns;
     let observed = &recorded.observed;
     let circumstances = Circumstances { run: facts, how, machine };
     let mut run = RunFile::new(&plan, &summary, &verdict, observed, circumstances, &redactor);
-    let log = hlog::render(&plan, &summary.latency, started_unix_ns, elapsed);
-    let log = log.and_then(|log| publish(folder, LATENCY, &log));
-    note(&mut run, LATENCY, log);
-    let page = html::render(&run);
-    let page = publish(folder, HTML, page.as_bytes());
-    note(&mut run, HTML, page);
-    let text = serde_json::to_string_pretty(&run).map_err(|error| error.to_string());
-    let text = text.and_then(|text| publish(folder, RUN, format!("{text}\n").as_bytes()));
-    note(&mut run, RUN, text);
+    if let Keep::Folder(folder) = keep {
+        write_files(&plan, &summary, folder, &mut run);
+    }
     run
+}
+
+/// Writes the files of a finished run, `run.json` last. One that cannot be written is a warning in
+/// the result (and an exit code), never a reason to lose the rest.
+fn write_files(plan: &Plan, summary: &Summary, folder: &RunFolder, run: &mut RunFile) {
+    let elapsed = Duration::from_nanos(summary.elapsed_ns);
+    let log = hlog::render(plan, &summary.latency, run.run.started_unix_ns, elapsed);
+    let log = log.and_then(|log| publish(folder, LATENCY, &log));
+    note(run, LATENCY, log);
+    let page = html::render(run);
+    let page = publish(folder, HTML, page.as_bytes());
+    note(run, HTML, page);
+    let text = serde_json::to_string_pretty(run).map_err(|error| error.to_string());
+    let text = text.and_then(|text| publish(folder, RUN, format!("{text}\n").as_bytes()));
+    note(run, RUN, text);
 }
 
 fn publish(folder: &RunFolder, name: &str, content: &[u8]) -> Result<(), String> {

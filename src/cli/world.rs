@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::CliError;
-use super::session::{self, Began, Context, Done};
+use super::session::{self, Began, Context, Done, Keep};
 use crate::event::World;
 use crate::net::Clock;
-use crate::report::{RunFolder, words};
+use crate::report::words;
 use crate::scenario::Plan;
 
 /// When every virtual world begins: 2026-01-01T00:00:00Z, in nanoseconds since the Unix epoch.
@@ -36,11 +36,11 @@ impl ValueEnum for World {
     }
 }
 
-/// Runs a plan in a virtual world of its own and writes its folder.
+/// Runs a plan in a virtual world of its own, on a thread of its own.
 pub async fn run(
     context: &Context,
     plan: Plan,
-    folder: RunFolder,
+    keep: Keep,
     label: String,
 ) -> Result<Done, CliError> {
     let context = context.clone();
@@ -49,13 +49,14 @@ pub async fn run(
         .name("squall-world".to_owned())
         .spawn(move || {
             // Who asked may have been interrupted; the folder is written all the same.
-            let _ = sender.send(live(&context, plan, &folder, &label));
+            let _ = sender.send(live(&context, plan, &keep, &label));
         })
         .map_err(|error| CliError::Internal(format!("no thread for a world: {error}")))?;
     result.await.unwrap_or_else(|_| Err(CliError::Internal("a world broke off".to_owned())))
 }
 
-fn live(context: &Context, plan: Plan, folder: &RunFolder, label: &str) -> Result<Done, CliError> {
+/// Runs a plan in a virtual world of its own, on this thread, which must be in no runtime.
+pub fn live(context: &Context, plan: Plan, keep: &Keep, label: &str) -> Result<Done, CliError> {
     let began = Began::now(context.clock);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -64,8 +65,8 @@ fn live(context: &Context, plan: Plan, folder: &RunFolder, label: &str) -> Resul
         .map_err(|error| CliError::Internal(format!("no runtime: {error}")))?;
     let lived = LocalSet::new().block_on(&runtime, async {
         let within = Context { clock: Clock::fixed(EPOCH_UNIX_NS), ..context.clone() };
-        session::live(&within, plan, folder, label).await
+        session::live(&within, plan, keep, label).await
     });
     // Out of the world, where time is real again.
-    session::conclude(context, began, folder, lived)
+    session::conclude(context, began, keep, lived)
 }

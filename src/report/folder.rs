@@ -52,11 +52,17 @@ impl RunFolder {
     /// Makes the folder and those above it. One that holds anything is refused: results are neither
     /// written over nor mixed in with somebody's files.
     pub fn create(path: &Path) -> Result<Self, FileError> {
+        Self::is_free(path)?;
+        fs::create_dir_all(path).map_err(FileError::io(path))?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Refuses a folder that holds anything; makes none.
+    pub fn is_free(path: &Path) -> Result<(), FileError> {
         if fs::read_dir(path).is_ok_and(|mut held| held.next().is_some()) {
             return Err(FileError::Taken { path: path.to_owned() });
         }
-        fs::create_dir_all(path).map_err(FileError::io(path))?;
-        Ok(Self { path: path.to_owned() })
+        Ok(())
     }
 
     /// Where it is.

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 use super::words;
 use crate::event::{Event, EventKind, Phase, Progress, World};
@@ -16,6 +17,8 @@ const VIRTUAL_LINE_EVERY_NS: u64 = 60_000_000_000;
 const VIRTUAL_LINES: u64 = 20;
 /// Run time from which seconds are no longer told in tenths.
 const TENTHS_BELOW_NS: u64 = 120_000_000_000;
+/// Between two plain lines about seeds, of real time.
+const SEEDS_LINE_EVERY: Duration = Duration::from_secs(5);
 /// Times a second that the line on a terminal is drawn, at most.
 const DRAWS_PER_SECOND: u8 = 10;
 
@@ -108,9 +111,67 @@ fn line_every_ns(world: World, progress: &Progress) -> u64 {
     }
 }
 
+/// The live view of many runs of one scenario, one a seed.
+#[derive(Debug)]
+pub struct SeedsView {
+    name: String,
+    seeds: u64,
+    mode: LiveMode,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    shown: Instant,
+}
+
+impl SeedsView {
+    /// A view of `seeds` runs that begin now; `name` says of which scenario.
+    #[must_use]
+    pub fn new(name: &str, seeds: u64, mode: LiveMode) -> Self {
+        let now = Instant::now();
+        let bar = (mode == LiveMode::Terminal).then(|| {
+            let bar = styled_bar(name, "{prefix}  {msg} {bar:20}");
+            bar.set_length(seeds);
+            bar
+        });
+        let mut view = Self { name: name.to_owned(), seeds, mode, bar, began: now, shown: now };
+        view.show(0);
+        view
+    }
+
+    /// Shows how many are done.
+    pub fn show(&mut self, done: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(seed_figures(done, self.seeds));
+            bar.set_position(done);
+        }
+        let due = self.shown.elapsed() >= SEEDS_LINE_EVERY;
+        if self.mode == LiveMode::Lines && due && done < self.seeds {
+            self.shown = Instant::now();
+            let took = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let figures = seed_figures(done, self.seeds);
+            let line = format!("{}: {figures}, {}", self.name, words::micros(took));
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+
+    /// Takes the line off the terminal.
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn seed_figures(done: u64, seeds: u64) -> String {
+    format!("seed {} of {}", words::number(done), words::number(seeds))
+}
+
 fn new_bar(name: &str) -> ProgressBar {
+    styled_bar(name, "{prefix} {bar:10} {wide_msg}")
+}
+
+fn styled_bar(name: &str, template: &str) -> ProgressBar {
     let target = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
-    let style = ProgressStyle::with_template("{prefix} {bar:10} {wide_msg}")
+    let style = ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━━─");
     ProgressBar::with_draw_target(Some(1), target).with_style(style).with_prefix(name.to_owned())

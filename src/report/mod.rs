@@ -10,6 +10,7 @@
 //! | [`text`], [`html`], [`markdown`], [`junit`] | reports, pure functions of [`RunFile`]s |
 //! | [`story`] | what one watched client went through, from both sides |
 //! | [`hlog`] | `latency.hlog`, readable by HdrHistogram tools |
+//! | [`seeds`] | what many seeds came to, and in how far they differ |
 //! | [`spread`] | how much the numbers of repeated runs differ |
 //! | [`difference`] | where two runs differ, the machine and real time apart |
 //! | [`words`], [`worlds`] | how things are worded |
@@ -25,6 +26,7 @@ pub mod live;
 pub mod markdown;
 pub mod recorder;
 pub mod run_file;
+pub mod seeds;
 pub mod spread;
 pub mod story;
 pub mod stream;

@@ -28,13 +28,20 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// Consumes events and trace records.
 #[derive(Debug)]
 pub struct Recorder {
-    events: LineFile,
-    trace: LineFile,
+    /// `None`: the run leaves nothing but its result.
+    files: Option<GrowingFiles>,
     live: Live,
     redactor: Redactor,
     follow: Option<RunFolder>,
     flushed: Instant,
     recorded: Recorded,
+}
+
+/// Those that grow while a run goes on.
+#[derive(Debug)]
+struct GrowingFiles {
+    events: LineFile,
+    trace: LineFile,
 }
 
 /// Whether the link beside the run folders follows a run once it has begun.
@@ -74,14 +81,23 @@ impl Recorder {
             LineFile::create(&path).map_err(|source| FileError::Io { path, source })
         };
         Ok(Self {
-            events: create(EVENTS)?,
-            trace: create(TRACE)?,
+            files: Some(GrowingFiles { events: create(EVENTS)?, trace: create(TRACE)? }),
+            follow: (latest == Latest::Follow).then(|| folder.clone()),
+            ..Self::without_files(live, redactor)
+        })
+    }
+
+    /// A recorder of a run that leaves no files: what is recorded is the same.
+    #[must_use]
+    pub fn without_files(live: Live, redactor: Redactor) -> Self {
+        Self {
+            files: None,
             live,
             redactor,
-            follow: (latest == Latest::Follow).then(|| folder.clone()),
+            follow: None,
             flushed: Instant::now(),
             recorded: Recorded::default(),
-        })
+        }
     }
 
     /// Records until both queues have ended, or `stop` is ready; then flushes.
@@ -161,23 +177,26 @@ impl Recorder {
     }
 
     fn write(&mut self, event: &Event) {
+        let Some(files) = &mut self.files else { return };
         match serde_json::to_string(event) {
-            Ok(line) => self.events.push(masked_line(&self.redactor, line).as_bytes()),
+            Ok(line) => files.events.push(masked_line(&self.redactor, line).as_bytes()),
             Err(error) => self.not_written(EVENTS, &error.to_string()),
         }
     }
 
     fn take_trace(&mut self, record: &Bytes) {
+        let Some(files) = &mut self.files else { return };
         let line = String::from_utf8_lossy(record).trim_end().to_owned();
-        self.trace.push(masked_line(&self.redactor, line).as_bytes());
+        files.trace.push(masked_line(&self.redactor, line).as_bytes());
         if self.flushed.elapsed() >= FLUSH_EVERY {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
-        self.events.flush();
-        self.trace.flush();
+        let Some(files) = &mut self.files else { return };
+        files.events.flush();
+        files.trace.flush();
         self.flushed = Instant::now();
     }
 
@@ -187,8 +206,9 @@ impl Recorder {
 
     fn finish(mut self) -> Recorded {
         self.live.finish();
+        let Some(files) = self.files else { return self.recorded };
         let results: [(&str, Result<(), (_, io::Error)>); 2] =
-            [(EVENTS, self.events.finish()), (TRACE, self.trace.finish())];
+            [(EVENTS, files.events.finish()), (TRACE, files.trace.finish())];
         for (name, result) in results {
             if let Err((_, error)) = result {
                 let what = format!("{name}: {error}");

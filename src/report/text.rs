@@ -179,8 +179,20 @@ pub fn noted(style: Style, name: &str, text: &str) -> String {
     out
 }
 
+/// A line of the report that is no more than a remark, likewise.
+#[must_use]
+pub fn aside(name: &str, text: &str) -> String {
+    noted(DIM, name, text)
+}
+
 /// Text after a label of `label_columns` columns, wrapped under itself.
-fn flowing(indent: &str, label: &str, label_columns: usize, text: &str, out: &mut String) {
+pub(super) fn flowing(
+    indent: &str,
+    label: &str,
+    label_columns: usize,
+    text: &str,
+    out: &mut String,
+) {
     let mut words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
     if words.is_empty() {
         // The label is told even where nothing follows it.
@@ -576,6 +588,17 @@ pub fn bold(text: &str) -> String {
 #[must_use]
 pub fn paint(style: Style, text: &str) -> String {
     format!("{}{text}{}", style.render(), style.render_reset())
+}
+
+/// A command to be typed, after its name; over several lines where it is long, which a shell takes
+/// as one.
+#[must_use]
+pub fn command(name: &str, words: &[String]) -> String {
+    let label = format!("{name}: ");
+    let room = usize::from(WIDTH).saturating_sub(INDENT.len() + label.len() + " \\".len());
+    let joint = format!(" \\\n{INDENT}{:1$}", "", label.len());
+    let lines = wrapped(words, " ", room).join(&joint);
+    format!("{INDENT}{}{lines}\n", paint(DIM, &label))
 }
 
 /// Joins parts into lines of at most `room` characters; a part that is longer alone keeps its line.
