@@ -232,6 +232,7 @@ fn what_seeds_do_not_go_together_with_is_told_with_the_reason() {
     virtually(&["--repeat", "2"], "--repeat does not go together with --seeds");
     virtually(&["--junit", "x.xml"], "--junit does not go together with --seeds");
     virtually(&["--markdown", "x.md"], "--markdown does not go together with --seeds");
+    virtually(&["--trace-connection", "0"], "--trace-connection does not go together with");
     virtually(&["--seed", "18446744073709551612"], "past the largest seed");
     refused(&["--world", "virtual", "--seeds", "0"], "0 is not in 1..=1000000");
     refused(&["--world", "virtual", "--seeds", "1000001"], "1000001 is not in 1..=1000000");
