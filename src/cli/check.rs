@@ -152,6 +152,9 @@ impl<'a> Checked<'a> {
             if let Some(reconnect) = words::reconnect(&population.reconnect) {
                 let _ = write!(behaviour, "; {reconnect}");
             }
+            if let Some(link) = words::shaping(&population.shaping) {
+                let _ = write!(behaviour, "; {link}");
+            }
             if let Some(rate) = population.churn {
                 let _ = write!(behaviour, "; {}", words::churn(rate));
             }
@@ -254,6 +257,11 @@ fn forecast_words(forecast: &Forecast) -> String {
     match &forecast.fate {
         Fate::Leaves => "leave in order".to_owned(),
         Fate::Vanishes => "vanish".to_owned(),
+        Fate::Cut { from, to } => format!(
+            "cut by the link, {} to {} after the open",
+            words::duration(*from),
+            words::duration(*to)
+        ),
         Fate::Ambiguous { first, second } => format!("{first} or {second}: they race"),
         Fate::Dropped { from, to, .. } => {
             let drops = forecast

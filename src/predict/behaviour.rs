@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::flow;
 use super::kernel::absorption;
+use super::link;
 use crate::protocol::CloseCategory;
 use crate::protocol::settings::LifeSign;
 use crate::scenario::Plan;
@@ -47,6 +48,8 @@ pub(super) enum End {
     Fault(CloseCategory),
     /// The client vanishes.
     Vanish,
+    /// A middlebox cuts its link.
+    Cut,
 }
 
 /// Whether a cause takes effect when nothing comes before it.
@@ -69,10 +72,13 @@ impl Cause {
 /// A cause before its window is known: end, from, to, chance; times from its begin.
 type Raw = (End, Duration, Duration, Chance);
 
-/// What the behaviours of a population lead to, for a client that arrives at `arrival`.
+/// What the behaviours and the link of a population lead to, for a client that arrives at
+/// `arrival`.
 pub(super) fn causes(plan: &Plan, index: PopulationIndex, arrival: Duration) -> Vec<Cause> {
     let Some(population) = plan.populations.get(usize::from(index)) else { return Vec::new() };
     let gone = leaves_at(plan, population, index, arrival);
+    // Who churns may leave first, and begins anew when it is back.
+    let stays = population.churn.map_or(Chance::Certain, |_| Chance::Possible);
     let mut causes = Vec::new();
     for timed in &population.behaviours {
         let begins = arrival.max(timed.from);
@@ -80,16 +86,50 @@ pub(super) fn causes(plan: &Plan, index: PopulationIndex, arrival: Duration) -> 
         let Some(lasts) = ends.checked_sub(begins).filter(|lasts| !lasts.is_zero()) else {
             continue;
         };
-        for (end, from, to, chance) in raw_causes(plan, index, population, timed, begins) {
-            if from >= lasts && end != End::Vanish {
-                continue;
-            }
-            // Who churns may leave first, and begins anew when it is back.
-            let churns = population.churn.is_some() && !is_final(&timed.behaviour);
-            let chance = if to <= lasts && !churns { chance } else { Chance::Possible };
-            causes.push(Cause { end, begins, from, to: to.min(lasts), chance });
+        let stays = if is_final(&timed.behaviour) { Chance::Certain } else { stays };
+        for raw in raw_causes(plan, index, population, timed, begins) {
+            causes.extend(within(raw, begins, lasts, stays));
         }
     }
+    let lasts = gone.saturating_sub(arrival);
+    for raw in link_causes(plan, index, population, arrival) {
+        causes.extend(within(raw, arrival, lasts, stays));
+    }
+    causes
+}
+
+/// A cause in the window that it has, of a client that stays for certain or possibly; `None` when
+/// the window is too short for it.
+fn within(raw: Raw, begins: Duration, lasts: Duration, stays: Chance) -> Option<Cause> {
+    let (end, from, to, chance) = raw;
+    if from >= lasts && end != End::Vanish {
+        return None;
+    }
+    let chance = if to <= lasts && stays == Chance::Certain { chance } else { Chance::Possible };
+    Some(Cause { end, begins, from, to: to.min(lasts), chance })
+}
+
+/// What shaping leads to, from the open on.
+fn link_causes(
+    plan: &Plan,
+    index: PopulationIndex,
+    population: &Population,
+    opened: Duration,
+) -> Vec<Raw> {
+    let shaping = &population.shaping;
+    let mut causes = Vec::new();
+    if let Some(rate) = shaping.bandwidth {
+        let absorbed = absorption(population.buffers.receive, plan.hub.buffers.send);
+        causes.extend(lagging(plan, population, opened, rate, absorbed));
+    }
+    let by = link::round_trip(shaping);
+    if !by.is_zero() {
+        let late = Behaviour::DelayPong { by };
+        let timed = TimedBehaviour { behaviour: late, from: Duration::ZERO, until: None };
+        causes.extend(raw_causes(plan, index, population, &timed, opened));
+    }
+    let cut = link::cut(plan, index, population, opened);
+    causes.extend(cut.map(|(from, to)| (End::Cut, from, to, Chance::Certain)));
     causes
 }
 

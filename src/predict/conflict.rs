@@ -149,6 +149,9 @@ fn fate(fate: &Fate) -> String {
     match fate {
         Fate::Leaves => "they leave in order".to_owned(),
         Fate::Vanishes => "they vanish by themselves".to_owned(),
+        Fate::Cut { from, to } => {
+            format!("their links are cut {} to {} after they open", time(from), time(to))
+        }
         Fate::Dropped { category, from, to } => {
             format!("{category} comes first, {} to {} after its cause", time(from), time(to))
         }

@@ -71,6 +71,7 @@ pub fn last_arrival(plan: &Plan, population: &Population) -> Option<Duration> {
 enum Ending {
     Leaves,
     Vanishes,
+    Cut { from: Duration, to: Duration },
     Dropped { category: CloseCategory, by: By, from: Duration, to: Duration },
     Races { first: CloseCategory, second: CloseCategory },
 }
@@ -121,7 +122,7 @@ impl Seer<'_> {
                     add(cause, Quantity { at_least: 0, at_most: u64::MAX });
                 }
             }
-            Ending::Dropped { .. } | Ending::Leaves | Ending::Vanishes => {}
+            Ending::Dropped { .. } | Ending::Leaves | Ending::Vanishes | Ending::Cut { .. } => {}
         }
         if self.refused.at_most > 0 {
             add(CloseCategory::ConnectionCountLimitReached, self.refused);
@@ -134,6 +135,7 @@ impl Seer<'_> {
     fn fate(&self, ending: Ending, drops: &BTreeMap<CloseCategory, Quantity>) -> Fate {
         match ending {
             Ending::Vanishes => Fate::Vanishes,
+            Ending::Cut { from, to } => Fate::Cut { from, to },
             Ending::Races { first, second } => Fate::Ambiguous { first, second },
             Ending::Dropped { category, from, to, .. } => Fate::Dropped { category, from, to },
             Ending::Leaves => match drops.iter().find(|(_, rows)| rows.at_least > 0) {
@@ -166,7 +168,7 @@ impl Seer<'_> {
             .iter()
             .filter_map(|cause| match cause.end {
                 End::Drop(category) => Some(category),
-                End::Fault(_) | End::Vanish => None,
+                End::Fault(_) | End::Vanish | End::Cut => None,
             })
             .collect();
         categories.sort_unstable();
@@ -271,19 +273,21 @@ impl Seer<'_> {
 const fn category_of(end: End) -> CloseCategory {
     match end {
         End::Drop(category) | End::Fault(category) => category,
-        End::Vanish => CloseCategory::Normal,
+        // The hub sees its client gone.
+        End::Vanish | End::Cut => CloseCategory::Normal,
     }
 }
 
 /// The ending by causes of one category.
 fn settled(first: Cause, causes: &[Cause], limit: Duration) -> Ending {
-    let (category, by) = match first.end {
-        End::Vanish => return Ending::Vanishes,
-        End::Drop(category) => (category, By::Behaviour),
-        End::Fault(category) => (category, By::Fault),
-    };
     let latest = causes.iter().map(Cause::latest).max().unwrap_or(limit).min(limit);
-    Ending::Dropped { category, by, from: first.from, to: latest.saturating_sub(first.begins) }
+    let (from, to) = (first.from, latest.saturating_sub(first.begins));
+    match first.end {
+        End::Vanish => Ending::Vanishes,
+        End::Cut => Ending::Cut { from, to },
+        End::Drop(category) => Ending::Dropped { category, by: By::Behaviour, from, to },
+        End::Fault(category) => Ending::Dropped { category, by: By::Fault, from, to },
+    }
 }
 
 /// What two clients of a population, the first and the last, have in common.
@@ -295,12 +299,17 @@ fn merge(one: Ending, other: Ending) -> Ending {
         ) if category == c && by == b => {
             Ending::Dropped { category, by, from: from.min(f), to: to.max(t) }
         }
+        (Ending::Cut { from, to }, Ending::Cut { from: f, to: t }) => {
+            Ending::Cut { from: from.min(f), to: to.max(t) }
+        }
         (one, other) if one == other => one,
         (races @ Ending::Races { .. }, _) | (_, races @ Ending::Races { .. }) => races,
         (one, other) => {
             let category = |ending| match ending {
                 Ending::Dropped { category, .. } => category,
-                Ending::Leaves | Ending::Vanishes | Ending::Races { .. } => CloseCategory::Normal,
+                Ending::Leaves | Ending::Vanishes | Ending::Cut { .. } | Ending::Races { .. } => {
+                    CloseCategory::Normal
+                }
             };
             let (first, second) = (category(one), category(other));
             if first == second { one } else { Ending::Races { first, second } }

@@ -8,6 +8,7 @@
 //! | `kernel` | what the kernel swallows of a reader that does not read |
 //! | `flow` | what the traffic brings each population, and when a queue is full |
 //! | `behaviour` | what a misbehaviour leads to: the race of SlowClient and PingTimeout |
+//! | `link` | what shaping leads to by itself |
 //! | `fault` | whom the faults of the timeline drop |
 //! | `cap` | who is refused when more arrive than the tier allows |
 //! | `forecast` | all of that, per population |
@@ -23,6 +24,7 @@ mod fault;
 mod flow;
 mod forecast;
 mod kernel;
+mod link;
 mod need;
 pub(crate) mod words;
 mod world;
@@ -105,6 +107,13 @@ pub enum Fate {
     },
     /// Its client ends it without a close handshake.
     Vanishes,
+    /// A middlebox cuts its link this long after it opened, again whenever it is back.
+    Cut {
+        /// Not before.
+        from: Duration,
+        /// Not after.
+        to: Duration,
+    },
 }
 
 /// Predicts each population's fate, in plan order, by the formulas of the slow/ping race. A

@@ -6,7 +6,7 @@ use super::fixture::{arriving, at, behaving, closes, expecting, ms, plan, popula
 use super::{ConflictKind, Fate, HubPlace, addressed, conflicts, fates, forecasts, need};
 use crate::measure::summary::Since;
 use crate::protocol::CloseCategory::{self, *};
-use crate::protocol::settings::{LifeSign, Tier};
+use crate::protocol::settings::{HubSettings, LifeSign, Tier};
 use crate::scenario;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
@@ -349,6 +349,56 @@ fn who_churns_may_leave_before_its_drop_and_misbehaves_anew_when_it_is_back() {
     // A black hole is for good.
     plan.populations[1].behaviours[0].behaviour = Behaviour::Vanish { how: Vanish::BlackHole };
     assert_eq!(fates(&plan)[1], dropped(PingTimeout, 3_000, 4_000));
+}
+
+/// Members that get 50 messages a second from 2 s to 6 s of fifteen.
+fn fed() -> Plan {
+    let mut plan = plan(vec![population("members", 10)]);
+    plan.traffic.push(traffic(50.0, 2_048, ms(2_000)));
+    plan.traffic[0].until = Some(ms(6_000));
+    plan
+}
+
+#[test]
+fn a_link_that_is_narrower_than_its_traffic_is_a_slow_reader() {
+    let mut plan = fed();
+    plan.populations[0].buffers.receive = Some(4_096);
+    plan.populations[0].shaping.bandwidth = Some(200_000.0);
+    assert_eq!(fates(&plan), [Fate::Leaves]);
+    plan.populations[0].shaping.bandwidth = Some(50_000.0);
+    let narrow = fates(&plan);
+    plan.populations[0].shaping.bandwidth = None;
+    let slow = behaving(plan.populations[0].clone(), Behaviour::SlowReadBytes { rate: 5e4 }, ms(0));
+    plan.populations[0] = slow;
+    assert_eq!(narrow, fates(&plan));
+    assert!(matches!(narrow[0], Fate::Dropped { category: SlowClient, .. }), "{narrow:?}");
+}
+
+#[test]
+fn a_link_that_is_longer_than_the_timeout_gives_no_sign_of_life_in_time() {
+    let mut plan = fed();
+    (plan.populations[0].shaping.delay, plan.populations[0].shaping.jitter) = (ms(500), ms(400));
+    assert_eq!(fates(&plan), [Fate::Leaves]);
+    plan.populations[0].shaping.delay = ms(1_200);
+    assert_eq!(fates(&plan), [dropped(PingTimeout, 3_000, 4_000)]);
+}
+
+#[test]
+fn a_link_is_cut_once_neither_traffic_nor_pings_pass_often_enough() {
+    let mut plan = fed();
+    plan.hub.keep_alive = HubSettings::real().keep_alive;
+    plan.hub.keep_alive.interval = ms(4_000);
+    let cut = |plan: &mut Plan, idle: u64| {
+        plan.populations[0].shaping.idle_cut = Some(ms(idle));
+        fates(plan).remove(0)
+    };
+    assert_eq!(cut(&mut plan, 4_001), Fate::Leaves);
+    // Quiet from the start, and again from the end of the traffic.
+    assert_eq!(cut(&mut plan, 1_500), Fate::Cut { from: ms(1_500), to: ms(5_500) });
+    assert_eq!(cut(&mut plan, 2_500), Fate::Cut { from: ms(8_500), to: ms(12_500) });
+    let ping = Behaviour::AppPing { every: ms(2_000) };
+    plan.populations[0] = behaving(plan.populations[0].clone(), ping, ms(0));
+    assert_eq!(cut(&mut plan, 2_500), Fate::Leaves);
 }
 
 #[test]

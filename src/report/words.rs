@@ -14,7 +14,7 @@ use crate::protocol::{CloseCategory, CloseCode};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
     Arrival, ArrivalSchedule, Behaviour, Fault, FirstAttempt, Jitter, PopulationIndex, Quantity,
-    Reconnect, ReconnectPolicy, Senders, TimedBehaviour, Traffic, Vanish,
+    Reconnect, ReconnectPolicy, Senders, Shaping, TimedBehaviour, Traffic, Vanish,
 };
 use crate::verdict::Outcome;
 
@@ -320,6 +320,27 @@ pub fn warning(value: &Warning) -> String {
     }
 }
 
+/// What lies between clients and hub: `a link of 40 ms to 50 ms and 128 KiB/s, cut after 60 s of
+/// silence`; `None` for an ideal link.
+#[must_use]
+pub fn shaping(value: &Shaping) -> Option<String> {
+    let Shaping { delay, jitter, bandwidth, idle_cut } = *value;
+    let mut of = Vec::new();
+    match (delay.is_zero(), jitter.is_zero()) {
+        (true, true) => {}
+        (_, true) => of.push(duration(delay)),
+        (_, false) => of.push(format!("{} to {}", duration(delay), duration(delay + jitter))),
+    }
+    of.extend(bandwidth.map(|rate| format!("{}/s", bytes(whole(rate)))));
+    let cut = idle_cut.map(|idle| format!("cut after {} of silence", duration(idle)));
+    let link = match of.as_slice() {
+        [] if cut.is_none() => return None,
+        [] => "a link".to_owned(),
+        of => format!("a link of {}", of.join(" and ")),
+    };
+    Some(cut.map_or_else(|| link.clone(), |cut| format!("{link}, {cut}")))
+}
+
 /// Departures per second of each client: `1 % a minute leave and return`.
 #[must_use]
 pub fn churn(rate: f64) -> String {
@@ -553,6 +574,20 @@ mod tests {
         assert_eq!(texts, ["50/s", "2.78/s", "0.1/s", "0.005/s", "250/s", "12.3/s"]);
         assert_eq!([2.0 / 60.0, 0.1, 20.0].map(sending), ["2/min", "0.1/s", "20/s"]);
         assert_eq!(churn(0.01 / 60.0), "1 % a minute leave and return");
+    }
+
+    #[test]
+    fn links_are_told_by_what_they_do() {
+        let ideal = Shaping::default();
+        let ms = Duration::from_millis;
+        assert_eq!(shaping(&ideal), None);
+        let idle_cut = Some(ms(60_000));
+        let cut = Shaping { idle_cut, ..ideal };
+        assert_eq!(shaping(&cut).unwrap(), "a link, cut after 60 s of silence");
+        let far = Shaping { delay: ms(40), jitter: ms(10), bandwidth: Some(131_072.0), idle_cut };
+        let told = "a link of 40 ms to 50 ms and 128 KiB/s, cut after 60 s of silence";
+        assert_eq!(shaping(&far).unwrap(), told);
+        assert_eq!(shaping(&Shaping { idle_cut: None, ..cut }), None);
     }
 
     #[test]

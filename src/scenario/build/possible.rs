@@ -73,6 +73,7 @@ impl Situation<'_> {
             CloseCategory::PingTimeout => {
                 let silent =
                     population.behaviours.iter().any(|timed| can_silence(&timed.behaviour));
+                let silent = silent || !population.shaping.is_ideal();
                 let frozen = any_fault(&|fault| matches!(fault, Fault::Freeze { .. }));
                 (!silent && !frozen)
                     .then_some("nothing keeps these clients from answering pings in time")
