@@ -1,12 +1,16 @@
 //! What the tests of this layer share: socket pairs on loopback, and waits that end.
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::LocalSet;
 
 use super::Stream;
+use super::stream::set_buffers;
+use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{Endpoint, Scheme};
 
 /// Longer than anything here takes on a busy machine.
@@ -37,9 +41,20 @@ pub async fn listener(scheme: Scheme) -> (TcpListener, Endpoint) {
 
 /// Two ends of one TCP connection.
 pub async fn pair() -> (Stream, Stream) {
-    let (listener, _) = listener(Scheme::Http).await;
+    pair_with(SocketBuffers::default()).await
+}
+
+/// Two ends of one TCP connection, both with such buffers from the start.
+pub async fn pair_with(buffers: SocketBuffers) -> (Stream, Stream) {
+    let [listening, dialling] = [(); 2].map(|()| {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        set_buffers(&SockRef::from(&socket), buffers).expect("sizes the system takes");
+        socket
+    });
+    listening.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    let listener = listening.listen(1).expect("a listener");
     let address = listener.local_addr().expect("a bound address");
-    let near = TcpStream::connect(address).await.expect("a listener");
+    let near = dialling.connect(address).await.expect("a listener");
     let (far, _) = listener.accept().await.expect("a connection");
     (Stream::from(near), Stream::from(far))
 }

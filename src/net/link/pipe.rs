@@ -17,6 +17,7 @@ const RECEIVE_MIN: u64 = 2_304;
 const SEND_MIN: u64 = 4_608;
 /// Capacity in bytes that an empty pipe keeps, so that idle connections cost little.
 const KEEP_BYTES: usize = 512;
+
 /// One direction. Its bytes stay where they are from the write to the read; how many of them have
 /// arrived, are under way, or wait in the send buffer is counted.
 #[derive(Debug)]
@@ -56,6 +57,16 @@ pub(super) enum Reset {
     No,
     Left,
     Arrived,
+    /// A read or a write at the other end has failed with it. As on Linux that happens once: then
+    /// reads find an end and writes a broken pipe.
+    Told,
+}
+
+impl Reset {
+    /// Whether it has arrived.
+    pub(super) const fn is_there(self) -> bool {
+        matches!(self, Self::Arrived | Self::Told)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +88,8 @@ pub(super) fn capacities(send: Option<u32>, receive: Option<u32>) -> (usize, usi
     let absorbed = *absorption(receive, send).start();
     // Linux doubles what is asked for.
     let receive = receive.map_or(RECEIVE_DEFAULT, |asked| (2 * u64::from(asked)).max(RECEIVE_MIN));
-    let send = absorbed.saturating_sub(receive).max(SEND_MIN);
+    let receive = receive.min(absorbed.saturating_sub(SEND_MIN));
+    let send = absorbed - receive;
     let fits = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     (fits(send), fits(receive))
 }

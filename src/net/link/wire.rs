@@ -121,6 +121,8 @@ struct Lane {
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
+    /// When the wire is free for it.
+    begins_ns: u64,
     at_ns: u64,
     what: Cargo,
 }
@@ -158,6 +160,23 @@ impl State {
 
     fn toward(&mut self, side: Side) -> &mut Pipe {
         &mut self.pipes[side.other().index()]
+    }
+
+    /// Whether both directions have ended: nobody is told of anything any more.
+    fn is_over(&self) -> bool {
+        self.pipes.iter().all(|pipe| pipe.fin == Fin::Arrived)
+    }
+
+    /// A reset reaches both ends at once.
+    fn cut(&mut self) -> [Wakes; 2] {
+        let mut wakes = [Wakes::default(), Wakes::default()];
+        if !self.is_over() {
+            for (pipe, wakes) in self.pipes.iter_mut().zip(&mut wakes) {
+                pipe.purge();
+                land_reset(pipe, wakes);
+            }
+        }
+        wakes
     }
 }
 
@@ -229,7 +248,7 @@ impl Wire {
     pub(super) fn poll_hung_up(&self, side: Side, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
         let pipe = state.toward(side);
-        if pipe.reset == Reset::Arrived {
+        if pipe.reset.is_there() {
             return Poll::Ready(());
         }
         listen(&mut pipe.hang_up, cx);
@@ -245,14 +264,18 @@ impl Wire {
         let mut state = self.state.borrow_mut();
         let pipe = state.toward(side);
         if pipe.arrived == 0 {
-            if pipe.reset == Reset::Arrived {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-            }
-            if pipe.fin == Fin::Arrived {
-                return Poll::Ready(Ok(()));
-            }
-            listen(&mut pipe.reader, cx);
-            return Poll::Pending;
+            return match (pipe.fin, pipe.reset) {
+                // An end hides a reset from reads.
+                (Fin::Arrived, _) | (_, Reset::Told) => Poll::Ready(Ok(())),
+                (_, Reset::Arrived) => {
+                    pipe.reset = Reset::Told;
+                    Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+                }
+                (_, Reset::No | Reset::Left) => {
+                    listen(&mut pipe.reader, cx);
+                    Poll::Pending
+                }
+            };
         }
         pipe.take(buffer);
         if pipe.waiting() > 0 || pipe.writer.is_some() {
@@ -271,8 +294,14 @@ impl Wire {
         buffers: &[io::IoSlice<'_>],
     ) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
-        if state.toward(side).reset == Reset::Arrived {
-            return Err(io::ErrorKind::ConnectionReset.into());
+        let incoming = state.toward(side);
+        if incoming.reset.is_there() {
+            let known = std::mem::replace(&mut incoming.reset, Reset::Told);
+            return Err(match (incoming.fin, known) {
+                (Fin::Arrived, _) | (_, Reset::Told) => io::ErrorKind::BrokenPipe,
+                _ => io::ErrorKind::ConnectionReset,
+            }
+            .into());
         }
         let is_ideal = state.shaped.is_none();
         let passing = state.passing;
@@ -338,9 +367,6 @@ impl Wire {
         incoming.reader_end = End::Closed;
         // Wakers keep their tasks' memory.
         let gone = [incoming.reader.take(), incoming.hang_up.take()];
-        if unread > 0 {
-            incoming.clear();
-        }
         let writer_gone = state.out_of(side).writer.take();
         if unread > 0 {
             self.reset_from(&mut state, side, &mut wakes);
@@ -373,10 +399,7 @@ impl Wire {
         if state.passing == Passing::Everything {
             return;
         }
-        let mut wakes = [Wakes::default(), Wakes::default()];
-        for (from, wakes) in [Side::Dialler, Side::Listener].into_iter().zip(&mut wakes) {
-            land_reset(state.out_of(from), wakes);
-        }
+        let wakes = state.cut();
         drop(state);
         wakes.into_iter().for_each(Wakes::wake);
     }
@@ -392,13 +415,14 @@ impl Wire {
 
     /// A reset leaves a side: what has not left before it never does.
     fn reset_from(self: &Rc<Self>, state: &mut State, side: Side, wakes: &mut Wakes) {
-        let pipe = state.out_of(side);
-        if pipe.reset != Reset::No {
+        if state.is_over() || state.out_of(side).reset != Reset::No {
             return;
         }
+        self.recall(state, side);
+        let pipe = state.out_of(side);
         pipe.purge();
         pipe.reset = Reset::Left;
-        if pipe.fin == Fin::No {
+        if matches!(pipe.fin, Fin::No | Fin::Waits) {
             pipe.fin = Fin::Left;
         }
         // Nobody will read what comes the other way.
@@ -407,6 +431,20 @@ impl Wire {
             return;
         }
         self.leave(state, side, Cargo::Reset, wakes);
+    }
+
+    /// Takes back what still waits for a wire with a bandwidth.
+    fn recall(&self, state: &mut State, side: Side) {
+        let Some(shaped) = &mut state.shaped else { return };
+        let lane = &mut shaped.lanes[side.index()];
+        let now_ns = self.schedule.now_ns();
+        while let Some(flight) = lane.under_way.pop_back_if(|flight| flight.begins_ns > now_ns) {
+            lane.busy_ns = flight.begins_ns;
+            lane.last_ns = lane.under_way.back().map_or(0, |before| before.at_ns);
+            if let Cargo::Bytes(count) = flight.what {
+                state.pipes[side.index()].flying -= count;
+            }
+        }
     }
 
     /// Lets leave what the wire and the receiver take, and notes who can write again.
@@ -451,18 +489,21 @@ impl Wire {
         };
         let now_ns = self.schedule.now_ns();
         let lane = &mut shaped.lanes[side.index()];
+        let begins_ns = lane.busy_ns.max(now_ns);
+        let mut ends_ns = begins_ns;
         if let (Some(rate), Cargo::Bytes(count)) = (shaped.route.shaping.bandwidth, what) {
-            lane.busy_ns = lane.busy_ns.max(now_ns) + transfer_ns(count, rate);
+            ends_ns = begins_ns.saturating_add(transfer_ns(count, rate));
+            lane.busy_ns = ends_ns;
         }
         let delay = u64::try_from(shaped.route.delay().as_nanos()).unwrap_or(u64::MAX);
-        let at_ns = lane.busy_ns.max(now_ns).saturating_add(delay).max(lane.last_ns);
+        let at_ns = ends_ns.saturating_add(delay).max(lane.last_ns);
         lane.last_ns = at_ns;
         if at_ns <= now_ns && lane.under_way.is_empty() {
             shaped.passed_ns = now_ns;
             self.land(state, side, what, wakes);
             return;
         }
-        lane.under_way.push_back(Flight { at_ns, what });
+        lane.under_way.push_back(Flight { begins_ns, at_ns, what });
         if lane.under_way.len() == 1 {
             self.schedule.add(at_ns, self, Happening::Arrival(side));
         }
@@ -471,6 +512,10 @@ impl Wire {
     /// Something has arrived at the other side.
     fn land(self: &Rc<Self>, state: &mut State, side: Side, what: Cargo, wakes: &mut Wakes) {
         let pipe = &mut state.pipes[side.index()];
+        // Cut on the way.
+        if pipe.reset.is_there() {
+            return;
+        }
         match what {
             Cargo::Bytes(count) if pipe.reader_end == End::Open => {
                 pipe.flying -= count;
@@ -478,19 +523,16 @@ impl Wire {
                 wakes.add(pipe.reader.take());
             }
             // Nobody is there to read it: the answer is a reset.
-            Cargo::Bytes(_) => {
-                pipe.clear();
-                self.reset_from(state, side.other(), wakes);
-            }
+            Cargo::Bytes(_) => self.reset_from(state, side.other(), wakes),
             Cargo::Fin => {
                 pipe.fin = Fin::Arrived;
                 wakes.add(pipe.reader.take());
             }
             Cargo::Reset => {
                 land_reset(pipe, wakes);
-                // The other direction is over as well: what waits in it goes nowhere.
+                // The other direction is over as well: nobody reads what is in it.
                 let back = &mut state.pipes[side.other().index()];
-                back.purge();
+                back.clear();
                 wakes.add(back.writer.take());
             }
         }
@@ -500,7 +542,7 @@ impl Wire {
     pub(super) fn happen(self: &Rc<Self>, what: Happening, at_ns: u64) {
         match what {
             Happening::Arrival(side) => self.arrive(side, at_ns),
-            Happening::IdleCheck => self.check_idleness(),
+            Happening::IdleCheck => self.check_idleness(at_ns),
         }
     }
 
@@ -536,21 +578,20 @@ impl Wire {
     }
 
     /// Resets both ends when nothing has passed for too long.
-    fn check_idleness(self: &Rc<Self>) {
+    fn check_idleness(self: &Rc<Self>, at_ns: u64) {
         let mut state = self.state.borrow_mut();
         let Some(shaped) = &state.shaped else { return };
         let Some(idle) = shaped.route.shaping.idle_cut else { return };
-        let quiet = Duration::from_nanos(self.schedule.now_ns().saturating_sub(shaped.passed_ns));
-        if quiet < idle {
+        // What else is due on this tick may be later than this check.
+        if Duration::from_nanos(at_ns.saturating_sub(shaped.passed_ns)) < idle {
             drop(state);
             self.watch_idleness();
             return;
         }
-        let mut wakes = [Wakes::default(), Wakes::default()];
-        for (from, wakes) in [Side::Dialler, Side::Listener].into_iter().zip(&mut wakes) {
-            state.out_of(from).purge();
-            land_reset(state.out_of(from), wakes);
+        if state.passing == Passing::Nothing {
+            return;
         }
+        let wakes = state.cut();
         drop(state);
         wakes.into_iter().for_each(Wakes::wake);
     }
@@ -558,6 +599,9 @@ impl Wire {
 
 /// A reset has reached the reader of a pipe; its writer is told too, since it waits for nothing.
 fn land_reset(pipe: &mut Pipe, wakes: &mut Wakes) {
+    if pipe.reset.is_there() {
+        return;
+    }
     pipe.reset = Reset::Arrived;
     wakes.add(pipe.reader.take());
     wakes.add(pipe.hang_up.take());
