@@ -87,6 +87,26 @@ fn a_name_that_is_not_there_gets_the_likest_ones() {
 }
 
 #[test]
+fn a_client_that_is_not_there_gets_a_list_of_those_who_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |scenario: &str, client: &str| {
+        let mut command = squall(folder.path());
+        command.args(["run", scenario]).env("SQUALL_TRACE_CONNECTION", client);
+        command.assert().code(2)
+    };
+    for client in ["muted[10]", "loud[0]", "100"] {
+        run("ping-timeout", client)
+            .stderr(contains("ping-timeout has no client"))
+            .stderr(contains("healthy[0] to healthy[89]: 90 clients"))
+            .stderr(contains("muted[0] to muted[9]: 10 clients"));
+    }
+    run("ping-timeout", "muted").stderr(contains("NAME[INDEX]"));
+    // Every one of several scenarios must have it.
+    run("drops", "muted[0]").stderr(contains("has no client muted[0]"));
+    assert!(is_empty(folder.path()), "nothing was started");
+}
+
+#[test]
 fn new_writes_a_scenario_that_checks_and_never_writes_over_one() {
     let folder = tempfile::tempdir().unwrap();
     squall(folder.path()).args(["new", "mine"]).assert().success().stdout(contains("mine.toml"));
@@ -291,13 +311,15 @@ fn with_a_client_url_that_is_let_in_the_hubs_settings_are_assumed() {
     let signed = token::sign(&claims, &target.access_key);
     let url = format!("ws://{}/client/hubs/h?access_token={}", hub.address(), signed.expose());
     let mut command = squall(folder.path());
-    command.args(["run", "mine.toml", "--target", &url]);
+    command.args(["run", "mine.toml", "--target", &url, "--trace-connection", "steady[3]"]);
     // Nothing is known of the hub's side, so that the run cannot tell; but it took place.
     command
         .assert()
         .code(96)
         .stdout(contains("(assumed standard, 1 unit)"))
-        .stdout(contains("the target does not show its side"));
+        .stdout(contains("the target does not show its side"))
+        .stdout(contains("Story of steady[3]").and(contains("pong sent")))
+        .stdout(contains("only the client's side is told"));
 }
 
 /// Needs nothing of the hub, so that any target will do.

@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use squall::client::Credentials;
-use squall::engine::{self, Control, EngineError, RunInput, Shards, Stop, Target};
+use squall::engine::{self, Control, EngineError, RunInput, Shards, Stop, Target, WatchedClient};
 use squall::event::{
-    ClientObservation, Event, EventKind, HowEnded, HubSide, LedgerRow, Phase, Warning,
+    ClientObservation, Event, EventKind, HowEnded, HubSide, HubTelling, LedgerRow, Phase, Warning,
 };
 use squall::hub::{self, ControlApi, HubOptions};
 use squall::measure::{Distribution, LatencyKind, Summary};
@@ -101,6 +101,8 @@ struct Setup {
     fixed_url: Option<Secret>,
     /// Events that may wait; they are read when the run is over.
     event_room: usize,
+    /// Whose story is told.
+    watched: Option<WatchedClient>,
 }
 
 impl Default for Setup {
@@ -112,6 +114,7 @@ impl Default for Setup {
             stops: Vec::new(),
             fixed_url: None,
             event_room: 65_536,
+            watched: None,
         }
     }
 }
@@ -211,7 +214,7 @@ fn run_at(
             std::future::pending::<()>().await;
         };
         let shards = Shards::Threads(threads);
-        let watched = None;
+        let watched = setup.watched;
         let input = RunInput { plan, target, clock, shards, stop, events, trace, watched };
         let summary = tokio::select! {
             biased;
@@ -495,6 +498,29 @@ fn events_without_room_are_counted_and_hold_nobody_up() {
     assert!(*count >= 20, "{count} lost");
     assert_eq!(categories(&ran, 0), [(CloseCategory::Normal, 30)], "the sums know all the same");
     assert_eq!(verdict::judge(&plan, &ran.summary).outcome, Outcome::Invalid);
+    hub.stop();
+}
+
+#[test]
+fn a_story_leaves_room_for_the_events_that_count() {
+    let hub = Hub::start(ControlApi::Loopback);
+    let plan = plan(STEADY);
+    let watched = Some(WatchedClient { population: 0, index: 0 });
+    // Nobody takes an event before the run is over.
+    let setup = Setup { event_room: 160, watched, ..Setup::default() };
+    let ran = run(&hub, &plan, setup).unwrap();
+    assert!(ran.summary.health.warnings.is_empty(), "{:?}", ran.summary.health.warnings);
+    assert_eq!(ran.rows().len(), 30);
+    let told = ran.events.iter().filter(|event| matches!(event.kind, EventKind::Story(_))).count();
+    assert!((1..=81).contains(&told), "{told} lines");
+    let ends = ran.events.iter().filter_map(|event| match &event.kind {
+        EventKind::StoryEnded(end) => Some(end.as_ref()),
+        _ => None,
+    });
+    let ends: Vec<_> = ends.collect();
+    assert_eq!(ends.len(), 1);
+    assert_eq!(ends[0].hub, HubTelling::Told);
+    assert!(ends[0].hub_left_out > 0 && ends[0].client_left_out > 0, "{:?}", ends[0]);
     hub.stop();
 }
 

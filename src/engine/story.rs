@@ -219,3 +219,62 @@ impl StoryLinks {
         Self { inbox, feed, client: client.map(|who| (who, client_sender)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ClientStep;
+    use crate::protocol::AttemptId;
+    use crate::protocol::control::HubWire;
+
+    fn attempt() -> AttemptId {
+        AttemptId { population: "a".into(), index: 0, attempt: 0 }
+    }
+
+    fn state() -> StoryState {
+        let time = HubTime { epoch_unix_ns: 1_000, ahead_ns: 10 };
+        let watched = Watched { population: "a".into(), index: 0 };
+        StoryState::new(Some(watched), Control::Offered, time)
+    }
+
+    fn by_hub(at_ns: u64, step: HubStep) -> Told {
+        let line = HubStoryLine { at_ns, attempt: attempt(), step, left_out: 0 };
+        Told::Hub(HubLine::Entry(line))
+    }
+
+    fn by_client(left_out: u64) -> Told {
+        let (attempt, step) = (attempt(), ClientStep::PingRead);
+        Told::Client(Box::new(ClientStoryLine { at_ns: 7, attempt, step, left_out }))
+    }
+
+    #[test]
+    fn times_of_the_hub_become_times_of_the_run() {
+        let mut state = state();
+        let at = |event: Option<Event>| event.map(|event| event.at_ns);
+        assert_eq!(at(state.event(by_hub(1_510, HubStep::Opened))), Some(500));
+        assert_eq!(at(state.event(by_client(0))), Some(7));
+    }
+
+    #[test]
+    fn the_hub_is_done_when_the_sockets_it_told_of_are_gone_or_it_tells_no_more() {
+        let mut state = state();
+        assert!(state.hub_is_done());
+        state.event(by_hub(1, HubStep::Opened));
+        assert!(!state.hub_is_done());
+        state.event(by_hub(2, HubStep::Gone { wire: HubWire::HubAbort, written_bytes: 1 }));
+        assert!(state.hub_is_done());
+        state.event(by_hub(3, HubStep::Opened));
+        assert_eq!(state.event(Told::Hub(HubLine::Broken("why".into()))), None);
+        assert!(state.hub_is_done());
+        assert_eq!(state.telling, HubTelling::BrokeOff { why: "why".into() });
+    }
+
+    #[test]
+    fn each_side_has_its_limit_and_what_is_past_it_is_counted() {
+        let mut state = state();
+        assert!((0..STORY_LINES_MAX).all(|_| state.event(by_client(4)).is_some()));
+        assert_eq!(state.event(by_client(5)), None);
+        assert_eq!(state.client.left_out(), 6);
+        assert!(state.event(by_hub(1, HubStep::Opened)).is_some(), "the other side has its own");
+    }
+}

@@ -1,15 +1,18 @@
 //! The story of the watched client as a table: both sides by time, routine lines folded so that
 //! pings, the backlog's growth and the end stand out.
 
+mod order;
+mod wording;
+
 use std::fmt::Write as _;
 
 use super::table::{self, Column, INDENT};
 use super::{text, words};
-use crate::event::{
-    ClientStep, FrameTold, HubTelling, JsonKind, StoryEnd, StoryLine, StorySide, Wish,
-};
-use crate::protocol::story::{FrameOpcode, HubStep, QueueDepth, RoundTrip, Weight};
+use crate::event::{HubTelling, StoryEnd, StoryLine, StorySide};
+use crate::protocol::story::{QueueDepth, Weight};
 use crate::verdict::Outcome;
+
+use wording::{Deed, client_words, deed, hub_words};
 
 /// Routine lines in a row that are printed one by one, at most; more are folded.
 const UNFOLDED_MAX: usize = 6;
@@ -37,9 +40,7 @@ pub fn render(story: &Story) -> String {
     let who = |end: &StoryEnd| format!(" of {}[{}]", end.population, end.index);
     let who = story.end.as_ref().map_or_else(String::new, who);
     text::heading(&format!("Story{who}"), "seconds since the start", &mut out);
-    let mut lines: Vec<&Line> = story.lines.iter().collect();
-    // Stable: lines of one side and instant stay in the order in which that side told them.
-    lines.sort_by_key(|(at_ns, line)| (*at_ns, matches!(line.side, StorySide::Client(_))));
+    let lines = order::by_time(&story.lines);
     if lines.is_empty() {
         let _ = writeln!(out, "{INDENT}nothing: it began no attempt in this run");
     } else {
@@ -226,13 +227,6 @@ struct Growth {
     most: QueueDepth,
 }
 
-/// A routine line without its figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Deed {
-    noun: &'static str,
-    verb: &'static str,
-}
-
 /// A stretch of routine lines with one row per kind, but for kinds of which there are few; by the
 /// time at which each begins.
 fn folded(stretch: &[&Line]) -> Vec<Row> {
@@ -309,164 +303,6 @@ impl Fold {
     }
 }
 
-/// What a routine line says, and its bytes; `None` of a rare one.
-const fn deed(side: &StorySide) -> Option<(Deed, u64)> {
-    let (noun, verb, bytes) = match side {
-        StorySide::Hub(step) => match step {
-            HubStep::Read { opcode, payload_bytes } => {
-                (opcode_word(*opcode), "read", *payload_bytes)
-            }
-            HubStep::MessageQueued { frame_bytes, .. } => ("message", "queued", *frame_bytes),
-            HubStep::FrameQueued { opcode, frame_bytes, .. } => {
-                (opcode_word(*opcode), "queued", *frame_bytes)
-            }
-            HubStep::Written { bytes, .. } => ("write", "", *bytes),
-            HubStep::Refused { .. }
-            | HubStep::Opened
-            | HubStep::PingQueued { .. }
-            | HubStep::PongRead { .. }
-            | HubStep::EndDecided { .. }
-            | HubStep::Gone { .. } => return None,
-        },
-        StorySide::Client(step) => match step {
-            ClientStep::Read(frame) => (frame_word(frame), "read", frame.payload_bytes),
-            ClientStep::Sent(frame) => (frame_word(frame), "sent", frame.payload_bytes),
-            ClientStep::StopsReading => ("pause", "in reading", 0),
-            ClientStep::ReadsAgain => ("return", "to reading", 0),
-            ClientStep::Begun
-            | ClientStep::Connected
-            | ClientStep::Upgraded
-            | ClientStep::Opened { .. }
-            | ClientStep::PingRead
-            | ClientStep::PongSent
-            | ClientStep::PongHeld { .. }
-            | ClientStep::PongSuppressed
-            | ClientStep::Vanishes
-            | ClientStep::CloseSent { .. }
-            | ClientStep::CloseRead { .. }
-            | ClientStep::Ended { .. }
-            | ClientStep::ReconnectPlanned { .. } => return None,
-        },
-    };
-    Some((Deed { noun, verb }, bytes))
-}
-
-const fn opcode_word(opcode: FrameOpcode) -> &'static str {
-    match opcode {
-        FrameOpcode::Text => "text frame",
-        FrameOpcode::Binary => "binary frame",
-        FrameOpcode::Ping => "ping",
-        FrameOpcode::Pong => "pong",
-        FrameOpcode::Close => "close frame",
-    }
-}
-
-const fn frame_word(frame: &FrameTold) -> &'static str {
-    match frame.kind {
-        None => opcode_word(frame.opcode),
-        Some(JsonKind::Connected) => "connected frame",
-        Some(JsonKind::Disconnected) => "disconnected frame",
-        Some(JsonKind::Ack) => "ack",
-        Some(JsonKind::FailedAck) => "failed ack",
-        Some(JsonKind::Message) => "message",
-        Some(JsonKind::Pong) => "application pong",
-        Some(JsonKind::Ping) => "application ping",
-        Some(JsonKind::JoinGroup) => "joinGroup frame",
-        Some(JsonKind::LeaveGroup) => "leaveGroup frame",
-        Some(JsonKind::SendToGroup) => "sendToGroup frame",
-        Some(JsonKind::Event) => "event frame",
-        Some(JsonKind::SequenceAck) => "sequenceAck frame",
-        Some(JsonKind::Unknown) => "unknown frame",
-    }
-}
-
-fn hub_words(step: &HubStep) -> String {
-    match step {
-        HubStep::Refused { category, status } => {
-            format!("refused: {}, HTTP {status}", category.name())
-        }
-        HubStep::Opened => "accepted".to_owned(),
-        HubStep::Read { opcode, payload_bytes } => {
-            format!("{} read, {}", opcode_word(*opcode), words::bytes(*payload_bytes))
-        }
-        HubStep::MessageQueued { frame_bytes, .. } => {
-            format!("message queued, {}", words::bytes(*frame_bytes))
-        }
-        HubStep::FrameQueued { opcode, frame_bytes, .. } => {
-            format!("{} queued, {}", opcode_word(*opcode), words::bytes(*frame_bytes))
-        }
-        HubStep::PingQueued { .. } => "ping queued".to_owned(),
-        HubStep::Written { bytes, .. } => format!("{} written", words::bytes(*bytes)),
-        HubStep::PongRead { round_trip, .. } => match round_trip {
-            None => "pong read that no ping asked for".to_owned(),
-            Some(RoundTrip { most_ns, open: 0 | 1, .. }) => {
-                format!("pong read, {} after its ping", nanos(*most_ns))
-            }
-            Some(RoundTrip { least_ns, most_ns, open }) => format!(
-                "pong read, to one of {open} open pings: {} to {} after it",
-                nanos(*least_ns),
-                nanos(*most_ns)
-            ),
-        },
-        HubStep::EndDecided { category, silent_ns, .. } => {
-            format!("end decided: {}, silent for {}", category.name(), nanos(*silent_ns))
-        }
-        HubStep::Gone { wire, written_bytes } => format!(
-            "socket gone: {}; {} written in all",
-            words::wire(Some(wire)),
-            words::bytes(*written_bytes)
-        ),
-    }
-}
-
-fn client_words(step: &ClientStep) -> String {
-    match step {
-        ClientStep::Begun => "attempt begun".to_owned(),
-        ClientStep::Connected => "connected".to_owned(),
-        ClientStep::Upgraded => "upgraded".to_owned(),
-        ClientStep::Opened { connection_id: None } => "open".to_owned(),
-        ClientStep::Opened { connection_id: Some(id) } => format!("open, connection {id}"),
-        ClientStep::Read(frame) => frame_words(frame, "read"),
-        ClientStep::Sent(frame) => frame_words(frame, "sent"),
-        ClientStep::PingRead => "ping read".to_owned(),
-        ClientStep::PongSent => "pong sent".to_owned(),
-        ClientStep::PongHeld { for_ns } => format!("pong held back for {}", nanos(*for_ns)),
-        ClientStep::PongSuppressed => "no pong, as it behaves".to_owned(),
-        ClientStep::StopsReading => "stops reading".to_owned(),
-        ClientStep::ReadsAgain => "reads again".to_owned(),
-        ClientStep::Vanishes => "vanishes".to_owned(),
-        ClientStep::CloseSent { code, reason } => {
-            format!("close frame sent: {}", words::close(*code, reason))
-        }
-        ClientStep::CloseRead { code, reason } => {
-            format!("close frame read: {}", words::close(*code, reason))
-        }
-        ClientStep::Ended { observation, wish } => {
-            let wish = match wish {
-                Wish::Stay => "it wanted to stay",
-                Wish::Leave => "it was leaving",
-                Wish::Vanish => "it had vanished",
-            };
-            format!("ended: {}; {wish}", words::observation(observation))
-        }
-        ClientStep::ReconnectPlanned { in_ns } => format!("next attempt in {}", nanos(*in_ns)),
-    }
-}
-
-fn frame_words(frame: &FrameTold, verb: &str) -> String {
-    let stamp = frame.stamp.map(|(stream, sequence)| format!(", stream {stream} no. {sequence}"));
-    format!(
-        "{} {verb}, {}{}",
-        frame_word(frame),
-        words::bytes(frame.payload_bytes),
-        stamp.unwrap_or_default()
-    )
-}
-
-fn nanos(ns: u64) -> String {
-    words::micros(ns / 1_000)
-}
-
 fn notes(end: &StoryEnd) -> Vec<String> {
     let mut notes = Vec::new();
     match &end.hub {
@@ -484,4 +320,86 @@ fn notes(end: &StoryEnd) -> Vec<String> {
         }
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ClientStep;
+    use crate::protocol::AttemptId;
+    use crate::protocol::story::HubStep;
+
+    const MS: u64 = 1_000_000;
+
+    fn line(at_ms: u64, attempt: u32, side: StorySide) -> Line {
+        let attempt = AttemptId { population: "a".into(), index: 0, attempt };
+        (at_ms * MS, StoryLine { attempt, side })
+    }
+
+    fn queued(at_ms: u64, bytes: u64) -> Line {
+        let queue = QueueDepth { bytes, messages: bytes / 100 };
+        line(at_ms, 0, StorySide::Hub(HubStep::MessageQueued { frame_bytes: 100, queue }))
+    }
+
+    fn told(lines: Vec<Line>) -> String {
+        let text = render(&Story { lines, end: None });
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        let wide = plain.lines().find(|line| line.chars().count() > usize::from(table::WIDTH));
+        assert_eq!(wide, None, "{plain}");
+        plain
+    }
+
+    #[test]
+    fn a_long_stretch_of_routine_is_one_line_that_keeps_the_queues_growth() {
+        let text = told((1..=300).map(|at| queued(at, at * 100)).collect());
+        assert!(text.contains("300 messages queued, 29.3 KiB"), "{text}");
+        assert!(text.contains("0.001–0.300"), "{text}");
+        assert!(text.contains("100 B · 1 → 29.3 KiB · 300"), "{text}");
+        let peak = told([1, 2, 900, 3, 2, 1, 5].map(|n| queued(1, n * 100)).to_vec());
+        assert!(peak.contains("queue at most 87.9 KiB · 900"), "{peak}");
+    }
+
+    #[test]
+    fn few_routine_lines_and_all_rare_ones_stand_for_themselves() {
+        let ping = |at| {
+            let queue = QueueDepth::default();
+            line(at, 0, StorySide::Hub(HubStep::PingQueued { queue }))
+        };
+        let mut lines: Vec<Line> = (1..=5).map(|at| queued(at, 100)).collect();
+        lines.extend((10..30).map(ping));
+        let text = told(lines);
+        assert_eq!(text.matches(" message queued").count(), 5, "{text}");
+        assert_eq!(text.matches("ping queued").count(), 20, "{text}");
+    }
+
+    #[test]
+    fn what_is_too_long_loses_its_middle_and_says_so() {
+        let begun = |at| line(at, 0, StorySide::Client(ClientStep::PingRead));
+        let text = told((0..5_000).map(begun).collect());
+        assert!(text.contains("3,000 lines left out here; events.ndjson has all"), "{text}");
+        assert_eq!(text.matches("ping read").count(), PRINTED_LINES_MAX);
+        assert!(text.contains("4.999") && text.contains("0.999") && !text.contains("2.500"));
+    }
+
+    #[test]
+    fn several_attempts_get_a_column() {
+        let begun = |at, attempt| line(at, attempt, StorySide::Client(ClientStep::Begun));
+        assert!(!told(vec![begun(1, 0)]).contains("attempt  side"));
+        assert!(told(vec![begun(1, 0), begun(2, 1)]).contains("attempt  side"));
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let end = StoryEnd {
+            population: "a".into(),
+            index: 3,
+            hub: HubTelling::NotOffered,
+            hub_left_out: 0,
+            client_left_out: 1_234,
+        };
+        let text = render(&Story { lines: Vec::new(), end: Some(end) });
+        for part in ["a[3]", "began no attempt", "only the client's side", "1,234 lines"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
 }

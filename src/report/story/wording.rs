@@ -1,0 +1,174 @@
+//! How the lines of a story are worded.
+
+use super::super::words;
+use crate::event::{ClientStep, FrameTold, JsonKind, StorySide, Wish};
+use crate::protocol::story::{FrameOpcode, HubStep, RoundTrip};
+
+/// A routine line without its figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deed {
+    /// What there is one or many of.
+    pub(super) noun: &'static str,
+    /// What became of it.
+    pub(super) verb: &'static str,
+}
+
+/// What a routine line says, and its bytes; `None` of a rare one.
+pub(super) const fn deed(side: &StorySide) -> Option<(Deed, u64)> {
+    let (noun, verb, bytes) = match side {
+        StorySide::Hub(step) => match step {
+            HubStep::Read { opcode, payload_bytes } => {
+                (opcode_word(*opcode), "read", *payload_bytes)
+            }
+            HubStep::MessageQueued { frame_bytes, .. } => ("message", "queued", *frame_bytes),
+            HubStep::FrameQueued { opcode, frame_bytes, .. } => {
+                (opcode_word(*opcode), "queued", *frame_bytes)
+            }
+            HubStep::Written { bytes, .. } => ("write", "", *bytes),
+            HubStep::Refused { .. }
+            | HubStep::Opened
+            | HubStep::PingQueued { .. }
+            | HubStep::PongRead { .. }
+            | HubStep::EndDecided { .. }
+            | HubStep::Gone { .. } => return None,
+        },
+        StorySide::Client(step) => match step {
+            ClientStep::Read(frame) => (frame_word(frame), "read", frame.payload_bytes),
+            ClientStep::Sent(frame) => (frame_word(frame), "sent", frame.payload_bytes),
+            ClientStep::StopsReading => ("pause", "in reading", 0),
+            ClientStep::ReadsAgain => ("return", "to reading", 0),
+            ClientStep::Begun
+            | ClientStep::Connected
+            | ClientStep::Upgraded
+            | ClientStep::Opened { .. }
+            | ClientStep::PingRead
+            | ClientStep::PongSent
+            | ClientStep::PongHeld { .. }
+            | ClientStep::PongSuppressed
+            | ClientStep::Vanishes
+            | ClientStep::CloseSent { .. }
+            | ClientStep::CloseRead { .. }
+            | ClientStep::Ended { .. }
+            | ClientStep::ReconnectPlanned { .. } => return None,
+        },
+    };
+    Some((Deed { noun, verb }, bytes))
+}
+
+const fn opcode_word(opcode: FrameOpcode) -> &'static str {
+    match opcode {
+        FrameOpcode::Text => "text frame",
+        FrameOpcode::Binary => "binary frame",
+        FrameOpcode::Ping => "ping",
+        FrameOpcode::Pong => "pong",
+        FrameOpcode::Close => "close frame",
+    }
+}
+
+const fn frame_word(frame: &FrameTold) -> &'static str {
+    match frame.kind {
+        None => opcode_word(frame.opcode),
+        Some(JsonKind::Connected) => "connected frame",
+        Some(JsonKind::Disconnected) => "disconnected frame",
+        Some(JsonKind::Ack) => "ack",
+        Some(JsonKind::FailedAck) => "failed ack",
+        Some(JsonKind::Message) => "message",
+        Some(JsonKind::Pong) => "application pong",
+        Some(JsonKind::Ping) => "application ping",
+        Some(JsonKind::JoinGroup) => "joinGroup frame",
+        Some(JsonKind::LeaveGroup) => "leaveGroup frame",
+        Some(JsonKind::SendToGroup) => "sendToGroup frame",
+        Some(JsonKind::Event) => "event frame",
+        Some(JsonKind::SequenceAck) => "sequenceAck frame",
+        Some(JsonKind::Unknown) => "unknown frame",
+    }
+}
+
+/// A line of the hub's in words.
+pub(super) fn hub_words(step: &HubStep) -> String {
+    match step {
+        HubStep::Refused { category, status } => {
+            format!("refused: {}, HTTP {status}", category.name())
+        }
+        HubStep::Opened => "accepted".to_owned(),
+        HubStep::Read { opcode, payload_bytes } => {
+            format!("{} read, {}", opcode_word(*opcode), words::bytes(*payload_bytes))
+        }
+        HubStep::MessageQueued { frame_bytes, .. } => {
+            format!("message queued, {}", words::bytes(*frame_bytes))
+        }
+        HubStep::FrameQueued { opcode, frame_bytes, .. } => {
+            format!("{} queued, {}", opcode_word(*opcode), words::bytes(*frame_bytes))
+        }
+        HubStep::PingQueued { .. } => "ping queued".to_owned(),
+        HubStep::Written { bytes, .. } => format!("{} written", words::bytes(*bytes)),
+        HubStep::PongRead { round_trip, .. } => match round_trip {
+            None => "pong read that no ping asked for".to_owned(),
+            Some(RoundTrip { most_ns, open: 0 | 1, .. }) => {
+                format!("pong read, {} after its ping", nanos(*most_ns))
+            }
+            Some(RoundTrip { least_ns, most_ns, open }) => format!(
+                "pong read, to one of {open} open pings: {} to {} after it",
+                nanos(*least_ns),
+                nanos(*most_ns)
+            ),
+        },
+        HubStep::EndDecided { category, silent_ns, .. } => {
+            format!("end decided: {}, silent for {}", category.name(), nanos(*silent_ns))
+        }
+        HubStep::Gone { wire, written_bytes } => format!(
+            "socket gone: {}; {} written in all",
+            words::wire(Some(wire)),
+            words::bytes(*written_bytes)
+        ),
+    }
+}
+
+/// A line of the client's in words.
+pub(super) fn client_words(step: &ClientStep) -> String {
+    match step {
+        ClientStep::Begun => "attempt begun".to_owned(),
+        ClientStep::Connected => "connected".to_owned(),
+        ClientStep::Upgraded => "upgraded".to_owned(),
+        ClientStep::Opened { connection_id: None } => "open".to_owned(),
+        ClientStep::Opened { connection_id: Some(id) } => format!("open, connection {id}"),
+        ClientStep::Read(frame) => frame_words(frame, "read"),
+        ClientStep::Sent(frame) => frame_words(frame, "sent"),
+        ClientStep::PingRead => "ping read".to_owned(),
+        ClientStep::PongSent => "pong sent".to_owned(),
+        ClientStep::PongHeld { for_ns } => format!("pong held back for {}", nanos(*for_ns)),
+        ClientStep::PongSuppressed => "no pong, as it behaves".to_owned(),
+        ClientStep::StopsReading => "stops reading".to_owned(),
+        ClientStep::ReadsAgain => "reads again".to_owned(),
+        ClientStep::Vanishes => "vanishes".to_owned(),
+        ClientStep::CloseSent { code, reason } => {
+            format!("close frame sent: {}", words::close(*code, reason))
+        }
+        ClientStep::CloseRead { code, reason } => {
+            format!("close frame read: {}", words::close(*code, reason))
+        }
+        ClientStep::Ended { observation, wish } => {
+            let wish = match wish {
+                Wish::Stay => "it wanted to stay",
+                Wish::Leave => "it was leaving",
+                Wish::Vanish => "it had vanished",
+            };
+            format!("ended: {}; {wish}", words::observation(observation))
+        }
+        ClientStep::ReconnectPlanned { in_ns } => format!("next attempt in {}", nanos(*in_ns)),
+    }
+}
+
+fn frame_words(frame: &FrameTold, verb: &str) -> String {
+    let stamp = frame.stamp.map(|(stream, sequence)| format!(", stream {stream} no. {sequence}"));
+    format!(
+        "{} {verb}, {}{}",
+        frame_word(frame),
+        words::bytes(frame.payload_bytes),
+        stamp.unwrap_or_default()
+    )
+}
+
+fn nanos(ns: u64) -> String {
+    words::micros(ns / 1_000)
+}
