@@ -1,8 +1,8 @@
 //! What shaping leads to by itself, whatever the clients do.
 //!
-//! A link that is narrower than its traffic is a slow reader (`behaviour`); one that is long answers
-//! every ping late; and a middlebox cuts what is quiet for longer than it bears. The hub's pings
-//! pass every interval, so only a middlebox with less patience than that cuts anything.
+//! A link that is narrower than its traffic is a slow reader (`behaviour`); one that is long
+//! answers every ping late; and a middlebox cuts what is quiet for longer than it bears. The hub's
+//! pings pass every interval, so only a middlebox with less patience than that cuts anything.
 
 use std::time::Duration;
 
