@@ -4,6 +4,7 @@
 pub mod budget;
 pub mod clock;
 pub mod connect;
+pub mod dialling;
 pub mod http;
 pub mod link;
 pub mod listen;
@@ -13,6 +14,7 @@ pub mod stream;
 
 pub use clock::Clock;
 pub use connect::{ConnectError, Connector, Dial, Dialler};
+pub use dialling::Dialling;
 pub use link::Network;
 pub use listen::{ListenOptions, Listener, TcpListener};
 pub use pacer::{Due, Pacer};

@@ -12,6 +12,7 @@ pub mod stamp;
 pub mod story;
 pub mod subprotocol;
 pub mod token;
+pub mod webhook;
 
 pub use attempt::AttemptId;
 pub use close::{CloseCategory, CloseCode};

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CloseCode;
+use super::webhook::EventSettings;
 
 /// A pricing tier (service-side facts, 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -183,6 +184,9 @@ pub struct HubSettings {
     pub limits: HubLimits,
     /// Wire forms.
     pub drops: DropForms,
+    /// Event handlers.
+    #[serde(default)]
+    pub events: EventSettings,
 }
 
 impl HubSettings {
@@ -236,6 +240,7 @@ impl HubSettings {
                 service_reload: WireForm::Close { code: 1001, reason: String::new() },
                 over_limit: OverLimit::Refuse,
             },
+            events: EventSettings::default(),
         }
     }
 }

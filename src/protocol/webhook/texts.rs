@@ -1,0 +1,125 @@
+//! Names and messages of failed events as the live trace tool and the resource log have them
+//! (azure-docs `howto-troubleshoot-common-issues.md`; service-side facts, 2.2 and 2.10).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Event, WebhookUrl};
+
+/// Name of a log record about an event handler.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[allow(missing_docs, reason = "the service's own words")]
+pub enum WebhookFailure {
+    HttpHandlerUnexpectedResponse,
+    AbuseProtectionResponseInvalidStatusCode,
+    AbuseProtectionResponseMissingAllowedOrigin,
+    AbuseProtectionResponseFailed,
+    EventHandlerNotFound,
+}
+
+/// What an event was for, as messages name it:
+/// `hub:chat,event:connect,type:sys,category:connections`. For `connect` a request type follows;
+/// other request types are unconfirmed and left out.
+#[must_use]
+pub fn operation(hub: &str, event: &Event) -> String {
+    let (kind, category, request) = match event {
+        Event::System(super::SystemEvent::Connect) => {
+            ("sys", "connections", ",requestType:Connect")
+        }
+        Event::System(_) => ("sys", "connections", ""),
+        Event::User(_) => ("user", "messages", ""),
+    };
+    format!("hub:{hub},event:{},type:{kind},category:{category}{request}", event.name())
+}
+
+/// A handler answered with a status that is no success.
+#[must_use]
+pub fn unexpected_response(hub: &str, event: &Event, status: u16) -> String {
+    let operation = operation(hub, event);
+    format!(
+        "Sending message during operation {operation} got unexpected response with status code \
+         {status}."
+    )
+}
+
+/// The form that has a handler's own words, as they reach the client's handshake.
+#[must_use]
+pub fn unexpected_handshake_response(status: u16, detail: &str) -> String {
+    format!(
+        "Sending message during operation handshake got unexpected response with status code \
+         {status}. Detail: Get error from upstream: '{detail}'"
+    )
+}
+
+/// A validation was answered with a status that is no success.
+#[must_use]
+pub fn invalid_status(url: &WebhookUrl, status: u16) -> String {
+    format!("Abuse protection for '{url}' failed: {status}.")
+}
+
+/// A validation was answered without an acceptable origin. What stands between colon and full stop
+/// when there are origins is unconfirmed; here they stand with commas between.
+#[must_use]
+pub fn missing_origins(url: &WebhookUrl, returned: &[String]) -> String {
+    format!("Abuse protection for '{url}' missing allowed origins: {}.", returned.join(","))
+}
+
+/// A validation got no answer; why stands in a column of its own.
+#[must_use]
+pub fn validation_failed(url: &WebhookUrl) -> String {
+    format!("Abuse protection validation for '{url}' failed.")
+}
+
+/// Nobody takes an event.
+#[must_use]
+pub fn not_found(hub: &str, event: &Event) -> String {
+    let operation = operation(hub, event);
+    format!("EventHandlerNotFoundException: Upstream not found for {operation}.")
+}
+
+/// The body that some upstream stacks answer a request with whose origin or signature they do not
+/// accept (the guide's 500).
+pub const TARGET_INVALID: &str = "Request is denied as target server is invalid";
+
+#[cfg(test)]
+mod tests {
+    use super::super::{EventName, SystemEvent, UrlTemplate};
+    use super::*;
+
+    #[test]
+    fn messages_are_the_guides() {
+        let connect = Event::System(SystemEvent::Connect);
+        assert_eq!(
+            unexpected_response("chat", &connect, 404),
+            "Sending message during operation \
+             hub:chat,event:connect,type:sys,category:connections,requestType:Connect got \
+             unexpected response with status code 404."
+        );
+        assert_eq!(
+            unexpected_handshake_response(500, TARGET_INVALID),
+            "Sending message during operation handshake got unexpected response with status code \
+             500. Detail: Get error from upstream: 'Request is denied as target server is invalid'"
+        );
+        let message = Event::User(EventName::message());
+        assert_eq!(
+            not_found("test", &message),
+            "EventHandlerNotFoundException: Upstream not found for \
+             hub:test,event:message,type:user,category:messages."
+        );
+        let url = UrlTemplate::parse("https://h.example/upstream?code=x").unwrap().fill("h", "e");
+        assert_eq!(
+            invalid_status(&url, 401),
+            "Abuse protection for 'https://h.example/upstream' failed: 401."
+        );
+        assert_eq!(
+            missing_origins(&url, &[]),
+            "Abuse protection for 'https://h.example/upstream' missing allowed origins: ."
+        );
+        assert_eq!(
+            validation_failed(&url),
+            "Abuse protection validation for 'https://h.example/upstream' failed."
+        );
+    }
+}
