@@ -150,6 +150,49 @@ fn check_scales_and_changes_what_it_is_told_to() {
 }
 
 #[test]
+fn the_virtual_world_takes_nothing_from_outside_and_says_which_world_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let loopback = format!("Endpoint=http://127.0.0.1:9;AccessKey={KEY};Version=1.0;");
+    let remote = remote("nobody.webpubsub.azure.com");
+    let certificate = folder.path().join("ca.pem");
+    let certificate = certificate.to_str().unwrap();
+    let host = "nobody.webpubsub.azure.com";
+    let owned = ["--target", &remote, "--i-own-this-target", host];
+    // What is given, by flag or by variable; the flag that is told, and why.
+    let cases: [(&[&str], &[(&str, &str)], &str, &str); 8] = [
+        (&["--target", &remote], &[], "--target", "its only hub is the embedded one"),
+        (&["--target", &loopback], &[], "--target", "its only hub is the embedded one"),
+        (&owned, &[], "--target", "its only hub is the embedded one"),
+        (&[], &[("SQUALL_TARGET", &loopback)], "--target", "its only hub is the embedded one"),
+        (&["--ca-file", certificate], &[], "--ca-file", "its links in memory speak no TLS"),
+        (&[], &[("SQUALL_CA_FILE", certificate)], "--ca-file", "its links in memory speak no TLS"),
+        (
+            &["--i-own-this-target", host],
+            &[],
+            "--i-own-this-target",
+            "it loads nothing but its own hub",
+        ),
+        (&["--threads", "2"], &[], "--threads", "it lives on one thread"),
+    ];
+    for (arguments, variables, flag, why) in cases {
+        for world_by_variable in [false, true] {
+            let mut command = squall(folder.path());
+            command.args(["run", "drops"]).args(arguments).envs(variables.iter().copied());
+            if world_by_variable {
+                command.env("SQUALL_WORLD", "virtual");
+            } else {
+                command.args(["--world", "virtual"]);
+            }
+            without_the_key(command)
+                .code(2)
+                .stdout("")
+                .stderr(contains(format!("{flag} needs --world sockets")).and(contains(why)));
+        }
+    }
+    assert!(is_empty(folder.path()), "nothing was started");
+}
+
+#[test]
 fn what_only_links_in_memory_can_do_is_told_by_check_and_refused_on_sockets() {
     let folder = tempfile::tempdir().unwrap();
     let text = "duration = \"5s\"\n[populations.far]\ncount = 1\n\
