@@ -1,14 +1,33 @@
 //! The order in which a story is read: by time, and what caused before what it caused.
 //!
 //! Where the clock ticks in milliseconds many lines share an instant, and each side knows only its
-//! own order. But frames arrive in the order in which they were sent: the n-th that one side reads
-//! is the n-th that the other one gave away.
+//! own order. But frames arrive in the order in which they were sent: the n-th of a kind that one
+//! side reads is the n-th of it that the other one gave away. (By kind, because of data frames, and
+//! of these only, some may be missing.)
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Line;
 use crate::event::{ClientStep, StorySide};
-use crate::protocol::story::HubStep;
+use crate::protocol::story::{FrameOpcode, HubStep};
+
+/// Kinds of frames whose order is kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Data,
+    Ping,
+    Pong,
+    Close,
+}
+
+const fn kind(opcode: FrameOpcode) -> Kind {
+    match opcode {
+        FrameOpcode::Text | FrameOpcode::Binary => Kind::Data,
+        FrameOpcode::Ping => Kind::Ping,
+        FrameOpcode::Pong => Kind::Pong,
+        FrameOpcode::Close => Kind::Close,
+    }
+}
 
 /// Where a line stands between the two sides of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +39,13 @@ enum Part {
     /// The client knows it.
     Knows,
     /// The client gives a frame away.
-    ClientGives,
+    ClientGives(Kind),
     /// The hub reads one.
-    HubReads,
+    HubReads(Kind),
     /// The hub gives a frame away.
-    HubGives,
+    HubGives(Kind),
     /// The client reads one.
-    ClientReads,
+    ClientReads(Kind),
     /// Nothing that passes between them.
     Own,
 }
@@ -35,10 +54,11 @@ const fn part(side: &StorySide) -> Part {
     match side {
         StorySide::Hub(step) => match step {
             HubStep::Refused { .. } | HubStep::Opened => Part::Answers,
-            HubStep::Read { .. } | HubStep::PongRead { .. } => Part::HubReads,
-            HubStep::MessageQueued { .. }
-            | HubStep::FrameQueued { .. }
-            | HubStep::PingQueued { .. } => Part::HubGives,
+            HubStep::Read { opcode, .. } => Part::HubReads(kind(*opcode)),
+            HubStep::PongRead { .. } => Part::HubReads(Kind::Pong),
+            HubStep::MessageQueued { .. } => Part::HubGives(Kind::Data),
+            HubStep::FrameQueued { opcode, .. } => Part::HubGives(kind(*opcode)),
+            HubStep::PingQueued { .. } => Part::HubGives(Kind::Ping),
             HubStep::Written { .. } | HubStep::EndDecided { .. } | HubStep::Gone { .. } => {
                 Part::Own
             }
@@ -46,12 +66,12 @@ const fn part(side: &StorySide) -> Part {
         StorySide::Client(step) => match step {
             ClientStep::Connected => Part::Asks,
             ClientStep::Upgraded => Part::Knows,
-            ClientStep::Sent(_) | ClientStep::PongSent | ClientStep::CloseSent { .. } => {
-                Part::ClientGives
-            }
-            ClientStep::Read(_) | ClientStep::PingRead | ClientStep::CloseRead { .. } => {
-                Part::ClientReads
-            }
+            ClientStep::Sent(frame) => Part::ClientGives(kind(frame.opcode)),
+            ClientStep::PongSent => Part::ClientGives(Kind::Pong),
+            ClientStep::CloseSent { .. } => Part::ClientGives(Kind::Close),
+            ClientStep::Read(frame) => Part::ClientReads(kind(frame.opcode)),
+            ClientStep::PingRead => Part::ClientReads(Kind::Ping),
+            ClientStep::CloseRead { .. } => Part::ClientReads(Kind::Close),
             ClientStep::Begun
             | ClientStep::Opened { .. }
             | ClientStep::PongHeld { .. }
@@ -66,38 +86,38 @@ const fn part(side: &StorySide) -> Part {
 }
 
 /// What has passed between the two sides of one attempt.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Passed {
     asked: u64,
     answered: u64,
     known: u64,
-    client_gave: u64,
-    hub_read: u64,
-    hub_gave: u64,
-    client_read: u64,
+    client_gave: BTreeMap<Kind, u64>,
+    hub_read: BTreeMap<Kind, u64>,
+    hub_gave: BTreeMap<Kind, u64>,
+    client_read: BTreeMap<Kind, u64>,
 }
 
 impl Passed {
     /// Whether a line's cause has been told.
-    const fn allows(&self, part: Part) -> bool {
+    fn allows(&self, part: Part) -> bool {
         match part {
-            Part::Asks | Part::ClientGives | Part::HubGives | Part::Own => true,
+            Part::Asks | Part::ClientGives(_) | Part::HubGives(_) | Part::Own => true,
             Part::Answers => self.answered < self.asked,
             Part::Knows => self.known < self.answered,
-            Part::HubReads => self.hub_read < self.client_gave,
-            Part::ClientReads => self.client_read < self.hub_gave,
+            Part::HubReads(kind) => self.hub_read.get(&kind) < self.client_gave.get(&kind),
+            Part::ClientReads(kind) => self.client_read.get(&kind) < self.hub_gave.get(&kind),
         }
     }
 
-    const fn note(&mut self, part: Part) {
+    fn note(&mut self, part: Part) {
         match part {
             Part::Asks => self.asked += 1,
             Part::Answers => self.answered += 1,
             Part::Knows => self.known += 1,
-            Part::ClientGives => self.client_gave += 1,
-            Part::HubReads => self.hub_read += 1,
-            Part::HubGives => self.hub_gave += 1,
-            Part::ClientReads => self.client_read += 1,
+            Part::ClientGives(kind) => *self.client_gave.entry(kind).or_default() += 1,
+            Part::HubReads(kind) => *self.hub_read.entry(kind).or_default() += 1,
+            Part::HubGives(kind) => *self.hub_gave.entry(kind).or_default() += 1,
+            Part::ClientReads(kind) => *self.client_read.entry(kind).or_default() += 1,
             Part::Own => {}
         }
     }
@@ -109,6 +129,7 @@ pub(super) fn by_time(lines: &[Line]) -> Vec<&Line> {
     let mut sorted: Vec<&Line> = lines.iter().collect();
     // Stable: lines of one instant and side stay as they came.
     sorted.sort_by_key(|(at_ns, _)| *at_ns);
+    let nothing = Passed::default();
     let mut passed: BTreeMap<u32, Passed> = BTreeMap::new();
     let mut told = Vec::with_capacity(lines.len());
     for instant in sorted.chunk_by(|a, b| a.0 == b.0) {
@@ -119,7 +140,7 @@ pub(super) fn by_time(lines: &[Line]) -> Vec<&Line> {
         loop {
             let may_come = |line: Option<&&Line>| {
                 line.is_some_and(|(_, line)| {
-                    let passed = passed.get(&line.attempt.attempt).copied().unwrap_or_default();
+                    let passed = passed.get(&line.attempt.attempt).unwrap_or(&nothing);
                     passed.allows(part(&line.side))
                 })
             };
@@ -185,6 +206,14 @@ mod tests {
         let mut came: Vec<Line> = wanted.iter().filter(of_hub).cloned().collect();
         came.extend(wanted.iter().filter(|line| !of_hub(line)).cloned());
         assert_eq!(by_time(&came), wanted.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn missing_data_frames_do_not_confuse_the_close() {
+        let read = |opcode| hub(9, HubStep::Read { opcode, payload_bytes: 2 });
+        let close = client(9, ClientStep::CloseSent { code: None, reason: String::new() });
+        let came = [read(FrameOpcode::Text), read(FrameOpcode::Close), close];
+        assert_eq!(by_time(&came), [&came[2], &came[0], &came[1]]);
     }
 
     #[test]
