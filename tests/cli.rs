@@ -149,6 +149,9 @@ fn check_scales_and_changes_what_it_is_told_to() {
         .stdout(contains("93 clients"));
 }
 
+/// What is given, as flags and as variables; the flag that is told, and why.
+type Refused<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 #[test]
 fn the_virtual_world_takes_nothing_from_outside_and_says_which_world_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -158,8 +161,7 @@ fn the_virtual_world_takes_nothing_from_outside_and_says_which_world_does() {
     let certificate = certificate.to_str().unwrap();
     let host = "nobody.webpubsub.azure.com";
     let owned = ["--target", &remote, "--i-own-this-target", host];
-    // What is given, by flag or by variable; the flag that is told, and why.
-    let cases: [(&[&str], &[(&str, &str)], &str, &str); 8] = [
+    let cases: [Refused<'_>; 8] = [
         (&["--target", &remote], &[], "--target", "its only hub is the embedded one"),
         (&["--target", &loopback], &[], "--target", "its only hub is the embedded one"),
         (&owned, &[], "--target", "its only hub is the embedded one"),
