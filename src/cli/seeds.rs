@@ -199,6 +199,21 @@ struct Lived {
     stopper: Option<Stopper>,
 }
 
+impl Lived {
+    /// Takes a world in, in whatever order they come.
+    fn take(&mut self, index: u64, end: Ended) {
+        match end {
+            Ended::Passed(run) => self.tally.add(&run),
+            Ended::Stopped(why) => {
+                if self.stopper.as_ref().is_none_or(|known| index < known.index) {
+                    self.stopper = Some(Stopper { index, why });
+                }
+            }
+            Ended::Cut => {}
+        }
+    }
+}
+
 /// A seed that did not pass.
 #[derive(Debug)]
 struct Stopper {
@@ -292,18 +307,8 @@ async fn live_all(context: &Context, scenario: &Scenario) -> Result<Lived, CliEr
             next = ended.recv() => next,
         };
         let Some((index, end)) = next else { break };
-        match end {
-            Ended::Passed(run) => {
-                done.tally.add(&run);
-                view.show(done.tally.passed());
-            }
-            Ended::Stopped(why) => {
-                if done.stopper.as_ref().is_none_or(|known| index < known.index) {
-                    done.stopper = Some(Stopper { index, why });
-                }
-            }
-            Ended::Cut => {}
-        }
+        done.take(index, end);
+        view.show(done.tally.passed());
     }
     view.finish();
     Ok(done)
@@ -336,18 +341,19 @@ impl Worker {
 
     fn live(&self, index: u64) -> Ended {
         let plan = Plan { seed: self.seeds.at(index), ..self.plan.as_ref().clone() };
-        // Nothing of the world is looked at after a panic.
-        let lived = AssertUnwindSafe(|| world::live(&self.context, plan, &Keep::Nothing, ""));
-        let result = panic::catch_unwind(lived).unwrap_or_else(|panic| {
-            let text = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
-            let text = text.unwrap_or_else(|| "no reason".to_owned());
-            Err(CliError::Internal(format!("the world broke off: {text}")))
-        });
-        Ended::of(result)
+        Ended::of(caught(|| world::live(&self.context, plan, &Keep::Nothing, "")))
     }
+}
+
+/// What `live` returns, or its panic as an error.
+fn caught(live: impl FnOnce() -> Result<Done, CliError>) -> Result<Done, CliError> {
+    // Nothing of the world is looked at after a panic.
+    panic::catch_unwind(AssertUnwindSafe(live)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("no reason is known");
+        Err(CliError::Internal(format!("the world broke off: {text}")))
+    })
 }
 
 #[cfg(test)]
@@ -365,6 +371,32 @@ mod tests {
             ("", "''"),
         ] {
             assert_eq!(quoted(word), typed);
+        }
+    }
+
+    #[test]
+    fn the_smallest_seed_that_did_not_pass_is_the_one_whatever_comes_first() {
+        for order in [[5, 3, 9], [3, 9, 5], [9, 5, 3]] {
+            let mut lived = Lived::default();
+            for index in order {
+                lived.take(index, Ended::Stopped(Why::Verdict(Outcome::Fail, Exit::Failed)));
+                lived.take(1, Ended::Cut);
+            }
+            assert_eq!(lived.stopper.map(|stopper| stopper.index), Some(3), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_world_is_an_internal_error_that_says_why() {
+        let number = 7;
+        let formatted = caught(|| panic!("a defect, {number}"));
+        let plain = caught(|| panic!("a defect"));
+        for (result, why) in [(formatted, "a defect, 7"), (plain, "a defect")] {
+            let Ended::Stopped(Why::Error(error)) = Ended::of(result) else {
+                panic!("it did not stop the seeds")
+            };
+            assert!(error.to_string().ends_with(why), "{error}");
+            assert_eq!(error.exit(), Exit::Internal);
         }
     }
 

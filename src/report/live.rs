@@ -129,12 +129,11 @@ impl SeedsView {
         let now = Instant::now();
         let bar = (mode == LiveMode::Terminal).then(|| {
             let bar = styled_bar(name, "{prefix}  {msg} {bar:20}");
+            bar.set_message(seed_figures(0, seeds));
             bar.set_length(seeds);
             bar
         });
-        let mut view = Self { name: name.to_owned(), seeds, mode, bar, began: now, shown: now };
-        view.show(0);
-        view
+        Self { name: name.to_owned(), seeds, mode, bar, began: now, shown: now }
     }
 
     /// Shows how many are done.

@@ -351,6 +351,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_files_the_same_is_recorded() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&root.path().join("run")).unwrap();
+        let without = Recorder::without_files(Live::new("x", LiveMode::Quiet), Redactor::default());
+        let mut recorded = Vec::new();
+        for recorder in [recorder(&folder), without] {
+            let (events, events_receiver) = mpsc::channel(16);
+            let (trace, trace_receiver) = mpsc::channel(16);
+            for kind in [
+                EventKind::AttemptEnded(Box::new(samples::dropped(1))),
+                EventKind::RunEnded { how: HowEnded::Decided },
+            ] {
+                events.send(event(kind)).await.unwrap();
+            }
+            trace.send(Bytes::from_static(b"{}\n")).await.unwrap();
+            drop((events, trace));
+            let end = recorder.run(events_receiver, trace_receiver, std::future::pending()).await;
+            recorded.push((end.how, end.observed.kernel_bytes, end.warnings));
+        }
+        assert!(recorded[0].1.len() == 1 && recorded[0].2.is_empty(), "{recorded:?}");
+        assert_eq!(recorded[0], recorded[1]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_hard_stop_keeps_what_has_come() {
         let root = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(&root.path().join("run")).unwrap();
