@@ -331,19 +331,12 @@ mod tests {
 
     use proptest::prelude::*;
     use proptest::sample::Index;
-    use tokio::task::LocalSet;
 
     use super::*;
+    use crate::net::testing::paused;
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
-    }
-
-    /// Runs on a paused clock inside a `LocalSet`.
-    fn paused<T>(test: impl Future<Output = T>) -> T {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        LocalSet::new().block_on(&runtime.unwrap(), test)
     }
 
     type Log = Rc<RefCell<Vec<(usize, Duration)>>>;

@@ -16,6 +16,9 @@ use crate::protocol::{Endpoint, Scheme};
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
 
+/// The same on a paused clock, where it passes at once when everybody waits.
+const PAUSED_LONG: Duration = Duration::from_hours(365 * 24);
+
 /// The future's output; a wait without end is a failure.
 pub async fn bounded<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONG, future).await.expect("within the time of a test")
@@ -30,6 +33,16 @@ pub async fn pause() {
 pub fn local<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     LocalSet::new().block_on(&runtime.expect("a runtime"), bounded(test))
+}
+
+/// Runs a test on a paused clock inside a `LocalSet`, bounded.
+pub fn paused<T>(test: impl Future<Output = T>) -> T {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let test = async {
+        tokio::time::timeout(PAUSED_LONG, test).await.expect("every wait comes to an end")
+    };
+    LocalSet::new().block_on(&runtime.expect("a runtime"), test)
 }
 
 /// A listener on a port of the system's choice, and the endpoint that dials it.

@@ -19,10 +19,15 @@
 //! nanoseconds and delivers on the clock's tick (whole milliseconds, never early), in the order
 //! (nanosecond, connection, direction).
 //!
-//! FIN follows the bytes before it. A reset throws away what has not left yet and is seen without
-//! reading; what had arrived before it can still be read. Closing over unread bytes is a reset, and
-//! so is the answer to bytes that arrive at a closed end. A silenced wire passes nothing and tells
-//! nobody.
+//! FIN follows the bytes before it. A reset throws away what has not left yet (what still waits for
+//! a wire with a bandwidth included) and is seen without reading; what had arrived before it can
+//! still be read. As on Linux one read or write fails with it, after that reads find an end; an end
+//! that came first hides it from reads; and once both directions have ended there is none. Closing
+//! over unread bytes is a reset, and so is the answer to bytes that arrive at a closed end. A
+//! silenced wire passes nothing and tells nobody, not even that it was idle for too long.
+//!
+//! Acknowledgements take no time: a buffer that is small for the delay bounds the throughput to its
+//! size per one-way delay, where TCP has the round trip.
 
 mod network;
 mod pipe;

@@ -170,7 +170,7 @@ impl LinkListener {
         });
     }
 
-    /// The next connection, and the address it comes from.
+    /// The next connection, and the address it comes from. One waiter at a time.
     pub(in crate::net) async fn accept(&self) -> (Link, SocketAddr) {
         poll_fn(|cx| match self.backlog.waiting.borrow_mut().pop_front() {
             Some(accepted) => Poll::Ready(accepted),

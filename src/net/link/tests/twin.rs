@@ -2,11 +2,9 @@
 
 use std::pin::Pin;
 use std::task::Waker;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::io::AsyncRead as _;
-use tokio::io::AsyncWriteExt as _;
 
 use super::*;
 use crate::net::testing::{local, pair_with};
@@ -93,7 +91,7 @@ fn kind(error: &io::Error) -> Seen {
 }
 
 impl Twin {
-    fn new((near, far): (Stream, Stream), settling: Settling) -> Self {
+    fn new([near, far]: [Stream; 2], settling: Settling) -> Self {
         let cycle: Vec<u8> = (0..CYCLE).collect();
         let cycle = cycle.repeat(FILL_BYTES / cycle.len() + 2);
         Self { ends: [Some(near), Some(far)], out: Default::default(), settling, cycle }
@@ -249,13 +247,14 @@ fn any_step() -> impl Strategy<Value = (usize, Step)> {
 async fn views(buffer: Option<u32>, steps: &[(usize, Step)]) -> (Vec<Seen>, Vec<Seen>) {
     let buffers = SocketBuffers { send: buffer, receive: buffer };
     let network = Network::start();
-    let (near, far) = ideal(&network).await;
-    near.set_buffers(buffers).unwrap();
-    far.set_buffers(buffers).unwrap();
-    let link = Twin::new((near, far), Settling::None).run(steps).await;
+    let ends = ideal(&network).await;
+    for end in &ends {
+        end.set_buffers(buffers).unwrap();
+    }
+    let link = Twin::new(ends, Settling::None).run(steps).await;
     let mut tcp = Vec::new();
     for time in [1, 30].map(Duration::from_millis) {
-        tcp = Twin::new(pair_with(buffers).await, Settling::For(time)).run(steps).await;
+        tcp = Twin::new(pair_with(buffers).await.into(), Settling::For(time)).run(steps).await;
         if tcp == link {
             break;
         }
