@@ -29,6 +29,9 @@ use crate::verdict;
 /// From the last preparation to the epoch, so that arrivals at 0 find every thread up.
 const LEAD: Duration = Duration::from_millis(50);
 
+/// How long the connections of the opening may take to be gone.
+const CLOSING: Duration = Duration::from_millis(20);
+
 /// Ends of attempts that may wait for the dispatcher. Past it they are lost and the run is invalid.
 const ENDS_MAX: usize = 65_536;
 
@@ -98,6 +101,8 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
         Ok(_) = stop.wait_for(|&wish| wish > Stop::Run) => return Err(EngineError::Interrupted),
         opened = opening::open(&plan, &target, clock, feeds) => opened?,
     };
+    // The connections that asked are still closing, on the hub's side too.
+    tokio::time::sleep(CLOSING).await;
     let before = Held::now(place.world(), &target.connector);
 
     let layout = Layout::new(&plan, place.count());
