@@ -84,7 +84,7 @@ const BANNED: [Ban; 29] = [
 ];
 
 /// Banned from whatever runs; tests in the sources may use it.
-const BANNED_FROM_RUNS: [Ban; 41] = [
+const BANNED_FROM_RUNS: [Ban; 43] = [
     // Time.
     ("UNIX_EPOCH", TELLS_TIME, "wall time comes from net::Clock"),
     ("Timestamp::now", &[], "wall time comes from net::Clock"),
@@ -117,6 +117,12 @@ const BANNED_FROM_RUNS: [Ban; 41] = [
     ("block_in_place", &[], "a blocking call holds up everybody else on the thread"),
     ("Mutex", &[], "threads talk through bounded mailboxes only"),
     ("RwLock", &[], "threads talk through bounded mailboxes only"),
+    ("watch::channel", WATCHES, "its receivers are woken in an order drawn anew in every process"),
+    (
+        "watch::Sender::new",
+        WATCHES,
+        "it wakes its receivers in an order drawn anew in every process",
+    ),
     // The machine and its system.
     ("lookup_host", &["net/connect.rs"], "a foreign thread looks names up: not in a virtual world"),
     ("to_socket_addrs", &[], "it blocks; net::connect looks names up"),
@@ -137,6 +143,9 @@ const OWN_THREADS: &[&str] = &["engine/shard.rs", "cli/"];
 const READS_LIMITS: &[&str] = &["net/budget.rs", "net/listen.rs"];
 const READS_FILES: &[&str] =
     &["cli/", "report/", "net/budget.rs", "net/listen.rs", "net/connect.rs"];
+/// Wishes to stop and the hub's end, which come after what is told; a relay's only receiver.
+const WATCHES: &[&str] =
+    &["cli/interrupt.rs", "engine/mod.rs", "engine/dispatcher.rs", "hub/state.rs", "net/relay.rs"];
 /// The engine asks in the sockets world only.
 const MEASURES_MEMORY: &[&str] = &["net/budget.rs", "engine/gather.rs", "cli/session.rs"];
 

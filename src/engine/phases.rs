@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::dispatcher::{Dispatcher, Inbox, Pumped};
@@ -46,7 +46,7 @@ const LEAVE_MARGIN: Duration = Duration::from_millis(500);
 struct Company {
     shards: Vec<RunningShard>,
     ends_lost: Arc<AtomicU64>,
-    rest_stop: Option<watch::Sender<()>>,
+    rest_stops: Vec<oneshot::Sender<()>>,
     before: Held,
     opened: Opened,
 }
@@ -73,7 +73,7 @@ pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
     let (mut dispatcher, mut company) = prepare(input).await?;
     let how = dispatcher.running().await?;
     dispatcher.note_memory(company.before);
-    drop(company.rest_stop.take());
+    company.rest_stops.clear();
     dispatcher.wind_down().await?;
     for shard in company.shards.drain(..) {
         // A shard that has not ended by now is reported as tasks left over; nobody waits for it.
@@ -150,8 +150,8 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
     let inbox = Inbox { stop, reports, outcomes, hub, ends, story: story.inbox };
     let mut dispatcher = Dispatcher::new(hands, inbox, events, joiner, state);
     dispatcher.announce(place.world());
-    let rest_stop = Some(dispatcher.start_rest_traffic());
-    let company = Company { shards: running, ends_lost, rest_stop, before, opened };
+    let rest_stops = dispatcher.start_rest_traffic();
+    let company = Company { shards: running, ends_lost, rest_stops, before, opened };
     Ok((dispatcher, company))
 }
 
@@ -186,18 +186,20 @@ impl Dispatcher {
         })));
     }
 
-    /// Starts what the engine itself sends. It stops when the sender is dropped.
-    fn start_rest_traffic(&mut self) -> watch::Sender<()> {
-        let (stop, stopped) = watch::channel(());
+    /// Starts what the engine itself sends. Each traffic stops when its sender is dropped.
+    fn start_rest_traffic(&mut self) -> Vec<oneshot::Sender<()>> {
+        let mut stops = Vec::new();
         let hands = Rc::clone(&self.hands);
         for (index, settings) in hands.plan.traffic.iter().enumerate() {
             if settings.from == Senders::Rest {
                 self.rest_traffic.insert(index);
-                let send = rest_traffic::send(Rc::clone(&hands), index, stopped.clone());
+                let (stop, stopped) = oneshot::channel();
+                stops.push(stop);
+                let send = rest_traffic::send(Rc::clone(&hands), index, stopped);
                 tokio::task::spawn_local(send);
             }
         }
-        stop
+        stops
     }
 
     /// Runs until everything is decided, the time is up, or the user interrupts.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::hands::{Hands, Outcome};
@@ -17,14 +17,14 @@ use crate::protocol::stamp::Stamp;
 /// One message at a time: the service keeps the order of a sender's messages only if each waits for
 /// the answer to the one before. A message that has to wait keeps its planned instant, so the wait
 /// is response time.
-pub(super) async fn send(hands: Rc<Hands>, traffic: usize, stop: watch::Receiver<()>) {
+pub(super) async fn send(hands: Rc<Hands>, traffic: usize, stop: oneshot::Receiver<()>) {
     let failed = send_all(&hands, traffic, stop).await;
     // Without a dispatcher nobody counts any more.
     let _ = hands.outcomes.send(Outcome::RestTraffic { traffic, failed }).await;
 }
 
 /// Returns how many messages the hub did not take.
-async fn send_all(hands: &Hands, traffic: usize, mut stop: watch::Receiver<()>) -> u64 {
+async fn send_all(hands: &Hands, traffic: usize, mut stop: oneshot::Receiver<()>) -> u64 {
     let settings = &hands.plan.traffic[traffic];
     let operation = Operation::SendToGroup {
         hub: hands.plan.hub_name.clone(),
@@ -38,7 +38,7 @@ async fn send_all(hands: &Hands, traffic: usize, mut stop: watch::Receiver<()>) 
         let planned = hands.epoch + at;
         tokio::select! {
             biased;
-            _ = stop.changed() => break,
+            _ = &mut stop => break,
             () = hands.pacer.until(planned) => {}
         }
         let started = Instant::now();
