@@ -1,5 +1,6 @@
 //! Signing and checking.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -83,9 +84,27 @@ pub fn verify(
     })
 }
 
+/// Every claim of a token, by name: a claim that is no array is an array of one, and what is no
+/// text is its JSON. For tokens that were checked; nothing of another text.
+#[must_use]
+pub fn every_claim(token: &str) -> BTreeMap<String, Vec<String>> {
+    let payload = token.split('.').nth(1).unwrap_or_default();
+    let fields = json_part(payload).unwrap_or_default();
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let texts = |value: Value| match value {
+        Value::Array(values) => values.into_iter().map(text).collect(),
+        one => vec![text(one)],
+    };
+    fields.into_iter().map(|(name, value)| (name, texts(value))).collect()
+}
+
 const MALFORMED_PARTS: TokenError = TokenError::Malformed("it is not three parts");
 
-fn mac(key: &Secret, message: &[u8]) -> [u8; 32] {
+/// HMAC-SHA256 with the access key's text in UTF-8 as its key.
+pub(in crate::protocol) fn mac(key: &Secret, message: &[u8]) -> [u8; 32] {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else {
         unreachable!("HMAC takes keys of any length")
     };
@@ -213,6 +232,14 @@ mod tests {
         let checked = |key: &str| verify(token, &keys(key), &[AUDIENCE.into()], at, SKEW);
         assert_eq!(checked("your-256-bit-secret"), Err(TokenError::NoExpiry));
         assert_eq!(checked("your-256-bit-secrex"), Err(TokenError::Signature));
+    }
+
+    #[test]
+    fn every_claim_is_an_array_of_texts() {
+        let token = token_of(HEADER, r#"{"sub":"u","role":["a","b"],"exp":7,"x":{"y":true}}"#);
+        let claims = serde_json::to_string(&every_claim(&token)).unwrap();
+        assert_eq!(claims, r#"{"exp":["7"],"role":["a","b"],"sub":["u"],"x":["{\"y\":true}"]}"#);
+        assert!(every_claim("no token").is_empty());
     }
 
     #[test]

@@ -6,7 +6,8 @@
 mod jwt;
 mod roles;
 
-pub use jwt::{sign, verify};
+pub(in crate::protocol) use jwt::mac;
+pub use jwt::{every_claim, sign, verify};
 pub use roles::{GroupAction, permits};
 
 use crate::secret::Secret;

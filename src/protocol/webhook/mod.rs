@@ -3,19 +3,36 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `request` | headers and bodies of events and validations |
+//! | `answer` | what handlers answer, and what it means |
+//! | `signature` | proof that an event comes from the hub |
+//! | `cookies` | what a handler has the hub send back to it |
 //! | `settings` | which handler gets which event, and how hard the hub tries |
 //! | `template` | URL templates, event names and patterns |
 //! | `texts` | the messages of Microsoft's troubleshooting guide, byte for byte |
 
+pub mod answer;
+pub mod cookies;
+pub mod request;
 pub mod settings;
+pub mod signature;
 pub mod template;
 pub mod texts;
 
+pub use answer::{BadAnswer, ConnectAnswer, allows_origin, user_event_answer};
+pub use cookies::CookieJar;
+pub use request::{ConnectBody, DisconnectedBody, EventHead, NotAscii};
 pub use settings::{EventHandler, EventSettings, FailedUserEvent, RefusalBody, WebhookPolicy};
+pub use signature::{sign_event, verify_signature};
 pub use template::{EventName, UrlTemplate, UserEventPattern, WebhookUrl};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// What `ce-type` of a system event begins with.
+const SYSTEM_TYPE: &str = "azure.webpubsub.sys.";
+/// What `ce-type` of a user event begins with.
+const USER_TYPE: &str = "azure.webpubsub.user.";
 
 /// A system event.
 #[derive(
@@ -34,6 +51,12 @@ pub enum SystemEvent {
 impl SystemEvent {
     /// All of them, in the order of a connection's life.
     pub const ALL: [Self; 3] = [Self::Connect, Self::Connected, Self::Disconnected];
+
+    /// The event of a name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.name() == name)
+    }
 
     /// Its name on the wire.
     #[must_use]
@@ -69,8 +92,18 @@ impl Event {
     #[must_use]
     pub fn cloud_event_type(&self) -> String {
         match self {
-            Self::System(event) => format!("azure.webpubsub.sys.{}", event.name()),
-            Self::User(name) => format!("azure.webpubsub.user.{}", name.as_str()),
+            Self::System(event) => format!("{SYSTEM_TYPE}{}", event.name()),
+            Self::User(name) => format!("{USER_TYPE}{}", name.as_str()),
+        }
+    }
+
+    /// The event of a `ce-type`.
+    #[must_use]
+    pub fn of_cloud_event_type(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix(SYSTEM_TYPE) {
+            SystemEvent::of_name(name).map(Self::System)
+        } else {
+            EventName::parse(text.strip_prefix(USER_TYPE)?).ok().map(Self::User)
         }
     }
 }
