@@ -229,3 +229,23 @@ fn a_handle_that_silenced_nothing_is_dropped_without_effect() {
         assert_eq!(drain(&mut client).await, (0, Ok(())));
     });
 }
+
+#[test]
+fn once_both_directions_have_ended_nobody_is_reset() {
+    paused(async {
+        let network = Network::start();
+        let cut_when_idle = Shaping { idle_cut: Some(ms(200)), ..LONG };
+        for shaping in [Shaping::default(), LONG, cut_when_idle] {
+            let [mut near, mut far] = shaped(&network, shaping).await;
+            near.write_all(b"unread").await.unwrap();
+            for end in [&mut near, &mut far] {
+                end.shutdown().await.unwrap();
+            }
+            arrival().await;
+            far.abort();
+            let reset = tokio::time::timeout(ms(1_000), hung_up(&mut near)).await;
+            assert!(reset.is_err());
+            assert_eq!(drain(&mut near).await, (0, Ok(())));
+        }
+    });
+}

@@ -233,3 +233,46 @@ fn an_idle_wire_that_is_never_idle_is_never_cut_and_what_was_unread_stays() {
         assert_eq!(drain(&mut far).await, (1, RESET));
     });
 }
+
+#[test]
+fn what_is_under_way_when_a_wire_is_cut_never_arrives() {
+    paused(async {
+        let network = Network::start();
+        let shaping = Shaping { idle_cut: Some(ms(100)), ..delayed(ms(70)) };
+        let [mut near, mut far] = shaped(&network, shaping).await;
+        tokio::time::sleep(ms(20)).await;
+        for end in [&mut near, &mut far] {
+            end.write_all(b"too late").await.unwrap();
+            end.shutdown().await.unwrap();
+        }
+        for end in [&mut near, &mut far] {
+            assert_eq!(drain(end).await, (0, RESET));
+        }
+        tokio::time::sleep(ms(100)).await;
+        for end in [&mut near, &mut far] {
+            assert_eq!(drain(end).await, (0, Ok(())));
+        }
+    });
+}
+
+#[test]
+fn whether_a_wire_was_idle_is_judged_to_the_nanosecond() {
+    paused(async {
+        let network = Network::start();
+        // A byte takes a microsecond.
+        let bandwidth = Some(1_000_000.0);
+        let shaping = Shaping { bandwidth, idle_cut: Some(ms(100)), ..Shaping::default() };
+        let [mut near, mut far] = shaped(&network, shaping).await;
+        let start = Instant::now();
+        near.write_all(&[1; 500]).await.unwrap();
+        tokio::time::sleep_until(start + ms(100)).await;
+        // Around the moment, 100.5 ms, at which the wire would have been idle for too long.
+        near.write_all(&[1; 200]).await.unwrap();
+        far.write_all(&[1; 800]).await.unwrap();
+        tokio::time::sleep_until(start + ms(200)).await;
+        // At 200.5 ms, on the tick on which 200.8 ms would be too late.
+        near.write_all(&[1; 500]).await.unwrap();
+        hung_up(&mut far).await;
+        assert_eq!(start.elapsed(), ms(301));
+    });
+}
