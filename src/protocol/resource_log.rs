@@ -173,8 +173,17 @@ const fn collection(category: CloseCategory) -> &'static str {
 /// Formats nanoseconds since the Unix epoch as UTC with milliseconds.
 #[must_use]
 pub fn utc(ns: u64) -> String {
-    let time = jiff::Timestamp::UNIX_EPOCH + std::time::Duration::from_nanos(ns);
-    format!("{time:.3}")
+    format!("{:.3}", timestamp(ns))
+}
+
+/// The same in whole seconds, never rounded up: `2021-09-17T05:25:05Z`, as events have it.
+#[must_use]
+pub fn utc_seconds(ns: u64) -> String {
+    format!("{:.0}", timestamp(ns / 1_000_000_000 * 1_000_000_000))
+}
+
+fn timestamp(ns: u64) -> jiff::Timestamp {
+    jiff::Timestamp::UNIX_EPOCH + std::time::Duration::from_nanos(ns)
 }
 
 #[cfg(test)]

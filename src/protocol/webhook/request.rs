@@ -48,7 +48,7 @@ pub struct EventHead {
     pub connection_id: String,
     /// Counted per connection: 0 is `connect`, whether it was sent or not.
     pub id: u64,
-    /// UTC, `2021-09-17T05:25:05Z`.
+    /// [UTC in whole seconds](crate::protocol::resource_log::utc_seconds).
     pub time: String,
     /// User id; empty for nobody. The only value that may hold more than ASCII.
     pub user_id: String,
@@ -173,13 +173,6 @@ pub fn validation_headers(origin: &str) -> Result<Vec<(HeaderName, HeaderValue)>
     Ok(vec![(REQUEST_ORIGIN, ascii(REQUEST_ORIGIN, origin)?), (AWPS_VERSION, ONE)])
 }
 
-/// `ce-time` of nanoseconds since the Unix epoch: whole seconds.
-#[must_use]
-pub fn event_time(ns: u64) -> String {
-    let time = jiff::Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(ns / 1_000_000_000);
-    format!("{time:.0}")
-}
-
 /// Body of `connect`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -247,6 +240,7 @@ pub const fn content_type_of(payload: &Payload) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::resource_log::utc_seconds;
     use super::super::{EventName, SystemEvent};
     use super::*;
 
@@ -256,7 +250,7 @@ mod tests {
             hub: "chat".into(),
             connection_id: "c1".into(),
             id: 3,
-            time: event_time(1_631_856_305_999_999_999),
+            time: utc_seconds(1_631_856_305_999_999_999),
             user_id: "J\u{f6}rg".into(),
             subprotocol: "json.webpubsub.azure.v1".into(),
             state: "abc=".into(),
