@@ -1,5 +1,6 @@
 //! `squall run`.
 
+use std::cell::Cell;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
@@ -337,7 +338,8 @@ impl ExtraFiles {
 }
 
 /// Runs the jobs in order: one after the other over sockets, virtual worlds side by side on the
-/// cores. An interruption ends it after the run it came in.
+/// cores. After an interruption or an error none begins any more; those under way end in order, and
+/// leave their files.
 async fn run_all(
     context: &Context,
     jobs: Vec<Job>,
@@ -353,14 +355,19 @@ async fn run_all(
         Shards::Threads(_) => 1,
         Shards::Here => context.cores,
     };
+    let failed = Cell::new(false);
     let running = jobs.into_iter().map(|job| async {
+        if failed.get() || context.interrupts.asked() {
+            return None;
+        }
         if job.is_first {
             foretell(&job.plan);
         }
-        (run_one(context, &job).await, job)
+        Some((run_one(context, &job).await, job))
     });
     let mut ended = stream::iter(running).buffered(side_by_side);
-    while let Some((result, job)) = ended.next().await {
+    while let Some(ended) = ended.next().await {
+        let Some((result, job)) = ended else { continue };
         match result {
             Ok(Done { run, story }) => {
                 tell(&run, &job, arguments);
@@ -375,20 +382,16 @@ async fn run_all(
             Err(error) => {
                 complain(&error, redactor);
                 exit = exit.max(error.exit());
-                break;
+                failed.set(true);
             }
         }
-        let stopped = context.interrupts.asked();
-        if job.is_last || stopped {
-            let (turns, folders) = (std::mem::take(&mut turns), std::mem::take(&mut folders));
-            if turns.len() > 1 {
-                print(&format!("\n{}", spread::render(&turns, &folders)));
-            }
+        if job.is_last {
+            tell_spread(&std::mem::take(&mut turns), &std::mem::take(&mut folders));
         }
-        if stopped {
-            exit = exit.max(Exit::Interrupted);
-            break;
-        }
+    }
+    tell_spread(&turns, &folders);
+    if context.interrupts.asked() {
+        exit = exit.max(Exit::Interrupted);
     }
     if scenarios > 1 && !runs.is_empty() {
         print(&format!("\n{}", text::overview(&runs)));
@@ -398,6 +401,13 @@ async fn run_all(
         exit = exit.max(error.exit());
     }
     Ok(exit)
+}
+
+/// How the runs of one scenario differ, where there are several.
+fn tell_spread(turns: &[RunFile], folders: &[PathBuf]) {
+    if turns.len() > 1 {
+        print(&format!("\n{}", spread::render(turns, folders)));
+    }
 }
 
 /// Tells which expectations cannot hold by the forecast, before anybody waits for the run.
