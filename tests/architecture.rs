@@ -86,7 +86,7 @@ const BANNED: [Ban; 29] = [
 /// Banned from whatever runs; tests in the sources may use it.
 const BANNED_FROM_RUNS: [Ban; 43] = [
     // Time.
-    ("UNIX_EPOCH", TELLS_TIME, "wall time comes from net::Clock"),
+    ("time::UNIX_EPOCH", &["report/hlog.rs"], "wall time comes from net::Clock"),
     ("Timestamp::now", &[], "wall time comes from net::Clock"),
     ("Zoned::now", &[], "wall time comes from net::Clock"),
     ("time::pause", &[], "only a world's runtime decides how its clock goes"),
@@ -138,7 +138,6 @@ const BANNED_FROM_RUNS: [Ban; 43] = [
     ("WebSocketStream", &[], "ws is our own codec; this is the second opinion of tests"),
 ];
 
-const TELLS_TIME: &[&str] = &["net/clock.rs", "report/hlog.rs", "protocol/resource_log.rs"];
 const OWN_THREADS: &[&str] = &["engine/shard.rs", "cli/"];
 const READS_LIMITS: &[&str] = &["net/budget.rs", "net/listen.rs"];
 const READS_FILES: &[&str] =
