@@ -23,6 +23,7 @@ pub(crate) fn plan(counts: &[u32]) -> Plan {
         grace: Duration::from_secs(1),
         hub: HubSettings::ci(),
         hub_name: "squall".into(),
+        upstream: None,
         requires: Requires { control: true, access_key: true },
         populations: counts.iter().zip(0_u16..).map(|(&count, n)| population(n, count)).collect(),
         groups: vec!["room".into()],

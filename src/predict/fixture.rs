@@ -26,6 +26,7 @@ pub(crate) fn plan(populations: Vec<Population>) -> Plan {
         grace: ms(2_000),
         hub: HubSettings::ci(),
         hub_name: "hub".into(),
+        upstream: None,
         requires: Requires::default(),
         populations,
         groups: vec!["room".into()],

@@ -29,7 +29,7 @@ mod tests;
 mod units;
 
 pub use builtin::{Builtin, NoSuchScenario, builtins, resolve, template};
-pub use plan::Plan;
+pub use plan::{Plan, UpstreamScript};
 pub use schema::schema;
 
 use std::cell::RefCell;
@@ -168,6 +168,42 @@ pub fn load_hub(source: &Source) -> Result<HubSettings, ScenarioErrors> {
         .and_then(|root: Node| de::read(&root, &problems))
         .map(|file| build::settings_alone(&file, &problems));
     finish(settings, problems, &texts, Vec::new())
+}
+
+/// Parses a file for an application server alone: a scenario with an `[upstream]`, that section by
+/// itself, or the section's keys. `environment` looks up `${env:NAME}`.
+pub fn load_upstream(
+    source: &Source,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<UpstreamScript, ScenarioErrors> {
+    let problems = Problems::default();
+    let texts = Texts { origin: &source.origin, file: &source.text, arguments: Vec::new() };
+    let Some(mut root) = document::parse(&source.text, &problems) else {
+        return finish(None, problems, &texts, Vec::new());
+    };
+    if root.get("populations").is_some() {
+        let plan = load(source, &Overrides::default(), environment)?;
+        if plan.upstream.is_none() {
+            problems.push(
+                Problem::new(Place::file(0, 0), "this scenario has no `[upstream]`")
+                    .label("expected a scenario with one, or a file of its keys alone"),
+            );
+        }
+        return finish(plan.upstream, problems, &texts, Vec::new());
+    }
+    let secrets = RefCell::new(Vec::new());
+    let noted = |name: &str| {
+        let value = environment(name)?;
+        secrets.borrow_mut().push(Secret::new(value.clone()));
+        Some(value)
+    };
+    document::fill_in(&mut root, &noted, &problems);
+    let script = match root.get("upstream") {
+        Some(_) => de::read::<file::UpstreamAlone>(&root, &problems)
+            .and_then(|alone| alone.upstream.get().map(|f| build::script_alone(f, &problems))),
+        None => de::read(&root, &problems).map(|f| build::script_alone(&f, &problems)),
+    };
+    finish(script, problems, &texts, secrets.into_inner())
 }
 
 fn finish<T>(

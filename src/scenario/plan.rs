@@ -3,12 +3,16 @@
 //!
 //! Times are durations from the start of the timeline (the run's epoch).
 
+mod upstream;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{CloseCategory, HubSettings, Subprotocol};
+
+pub use upstream::*;
 
 /// Index of a population in [`Plan::populations`].
 pub type PopulationIndex = u16;
@@ -35,6 +39,9 @@ pub struct Plan {
     pub hub: HubSettings,
     /// Name of the hub on the wire.
     pub hub_name: String,
+    /// What the application server answers; `None` when the scenario has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamScript>,
     /// What the target must offer.
     pub requires: Requires,
     /// Populations, in file order.

@@ -17,6 +17,13 @@ pub(super) const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lasting(pub Duration);
 
+/// `"50ms"`, or `"50ms..2s"` to draw from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub from: Duration,
+    pub to: Duration,
+}
+
 /// `"64KiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub u64);
@@ -188,6 +195,7 @@ macro_rules! written {
 
 written! {
     Lasting: text_schema(DURATION, Lasting::EXPECTED),
+    Span: text_schema(&format!(r"{DURATION}(\.\.{DURATION})?"), Span::EXPECTED),
     Size: text_schema(SIZE, Size::EXPECTED),
     Rate: text_schema(&format!("{NUMBER}{PER}"), Rate::EXPECTED),
     ByteRate: text_schema(&format!("{SIZE}{PER}"), ByteRate::EXPECTED),
@@ -245,6 +253,28 @@ impl FromStr for Lasting {
 fn unit_missing(what: &str, number: &str, units: &[&str]) -> Cow<'static, str> {
     let forms: Vec<String> = units.iter().map(|unit| format!("\"{number}{unit}\"")).collect();
     Cow::Owned(format!("a {what} with its unit: {}", forms.join(" or ")))
+}
+
+impl Written for Span {
+    const EXPECTED: &'static str =
+        "a duration with its unit, such as \"50ms\", or a range of them: \"50ms..2s\"";
+
+    fn parse(text: &str) -> Parsed<Self> {
+        let Some((from, to)) = text.split_once("..") else {
+            let Lasting(fixed) = Lasting::parse(text)?;
+            return Ok(Self { from: fixed, to: fixed });
+        };
+        let end = |text| Lasting::parse(text).map_err(|_| Cow::Borrowed(Self::EXPECTED));
+        let (Lasting(from), Lasting(to)) = (end(from)?, end(to)?);
+        if from > to {
+            return Err(Cow::Owned(format!("a range that goes up: \"{to:?}..{from:?}\"")));
+        }
+        Ok(Self { from, to })
+    }
+
+    fn number(number: f64) -> Parsed<Self> {
+        Lasting::number(number).map(|Lasting(fixed)| Self { from: fixed, to: fixed })
+    }
 }
 
 impl Written for Size {

@@ -93,6 +93,7 @@ pub fn plan(population: Population) -> Plan {
         grace: LONG,
         hub: HubSettings::ci(),
         hub_name: "hub".into(),
+        upstream: None,
         requires: Requires::default(),
         populations: vec![population],
         groups: vec!["room".into()],

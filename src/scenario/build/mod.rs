@@ -11,6 +11,7 @@ mod possible;
 mod roster;
 mod threshold;
 mod traffic;
+mod upstream;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use super::units::Lasting;
 
 pub(super) use hub::settings_alone;
 use roster::Roster;
+pub(super) use upstream::script_alone;
 
 const SETTLE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(3);
@@ -179,6 +181,8 @@ pub(super) fn plan(
     let hub = hub::settings(&context, file.hub.as_ref(), &populations, overrides, arguments);
     let (traffic, streams) = traffic::all(&context, file, &populations, &hub);
     let faults = fault::all(&context, file, &populations);
+    let upstream = file.upstream.as_ref().and_then(At::get);
+    let upstream = upstream.map(|written| upstream::script(&context, written));
     population::check_slots_free(&context, file, &populations, &faults);
     let situation = possible::Situation {
         populations: &populations,
@@ -205,6 +209,7 @@ pub(super) fn plan(
         grace: file.grace.as_ref().map_or(GRACE, |grace| grace.or(Lasting(GRACE)).0),
         hub,
         hub_name: hub_name(&context, file.hub_name.as_ref()),
+        upstream,
         requires,
         populations: populations.into_iter().flatten().collect(),
         groups: context.groups,

@@ -7,6 +7,7 @@
 mod expect;
 mod hub;
 mod population;
+mod upstream;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ use crate::protocol::settings::Tier;
 pub(super) use expect::*;
 pub(super) use hub::*;
 pub(super) use population::*;
+pub(super) use upstream::*;
 
 /// A Squall scenario: who connects, how they arrive and misbehave, what the hub allows, and what
 /// must be true at the end.
@@ -45,6 +47,8 @@ pub(super) struct ScenarioFile {
     pub requires: Option<At<RequiresFile>>,
     /// What the hub allows.
     pub hub: Option<At<HubFile>>,
+    /// The application server behind the hub's event handlers.
+    pub upstream: Option<At<UpstreamFile>>,
     /// Virtual clients, by name.
     pub populations: At<Named<PopulationFile>>,
     /// Load on the hub, by name.
