@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod latency;
 mod recovery;
 pub mod summary;
+mod timings;
 
 pub use delivery::{DeliveryTracker, StreamBook};
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
@@ -14,3 +15,4 @@ pub use summary::{
     CloseKey, CloseTally, EndKind, GeneratorHealth, LiveCounts, Memory, OpenEnds,
     PopulationSummary, Summary,
 };
+pub use timings::Timings;

@@ -30,7 +30,8 @@ const NEAR_BUFFER_BYTES: u32 = 16 * 1024;
 /// listens, any process of the machine can dial it.
 const STRANGERS_MAX: u32 = 16;
 
-/// Silences and ends a relay. Dropping it ends the relay (both sides are reset).
+/// Silences a connection, and ends what carries the silence. Dropping it resets both sides of a
+/// relay between sockets; of a link only if it was silenced: else it goes on without a handle.
 #[derive(Debug)]
 pub struct RelayHandle(Handle);
 

@@ -89,11 +89,18 @@ impl RunFolder {
         if let (Some(parent), Some(name)) = (self.path.parent(), self.path.file_name()) {
             let link = parent.join(LATEST);
             let is_ours = fs::symlink_metadata(&link).map_or(true, |found| found.is_symlink());
-            let fresh = parent.join(format!(".{LATEST}.{}", std::process::id()));
+            let fresh = self.fresh_link(parent, name);
             if is_ours && std::os::unix::fs::symlink(name, &fresh).is_ok() {
                 let _ = fs::rename(&fresh, &link).or_else(|_| fs::remove_file(&fresh));
             }
         }
+    }
+
+    /// The name under which the link is made before it takes the place of the old one. Runs go on
+    /// side by side in one process and in several, and folders beside each other differ in name.
+    #[cfg(unix)]
+    fn fresh_link(&self, parent: &Path, name: &std::ffi::OsStr) -> PathBuf {
+        parent.join(format!(".{LATEST}.{}.{}", std::process::id(), name.to_string_lossy()))
     }
 
     /// Takes the folder away again when nothing happened in it: only empty files are removed, and
@@ -218,6 +225,16 @@ mod tests {
         let path = root.path().join("no/such/folder/junit.xml");
         let error = PendingFile::create(&path).unwrap_err().to_string();
         assert!(error.contains("no/such/folder/junit.xml"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn runs_side_by_side_make_their_link_under_names_of_their_own() {
+        let fresh = |name: &str| {
+            let folder = RunFolder { path: Path::new("runs").join(name) };
+            folder.fresh_link(Path::new("runs"), std::ffi::OsStr::new(name))
+        };
+        assert_ne!(fresh("one"), fresh("two"));
     }
 
     #[cfg(unix)]

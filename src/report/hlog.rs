@@ -33,8 +33,8 @@ pub fn render(
             .map_err(|error| error.to_string())
     };
     for (key, distribution) in set.iter() {
-        write(&distribution.response, &tag(plan, key, "response"))?;
-        write(&distribution.service, &tag(plan, key, "service"))?;
+        write(distribution.response.histogram(), &tag(plan, key, "response"))?;
+        write(distribution.service.histogram(), &tag(plan, key, "service"))?;
     }
     Ok(out)
 }

@@ -10,14 +10,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gather;
 use crate::event::{ClientObservation, DeliveryTally, HowEnded, Warning, World};
 use crate::measure::summary::{Extent, Since};
-use crate::measure::{EndKind, GeneratorHealth, LatencyKind, Stage, Summary};
+use crate::measure::{EndKind, GeneratorHealth, LatencyKind, Stage, Summary, Timings};
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubWire};
 use crate::protocol::resource_log;
@@ -285,7 +284,8 @@ pub struct End {
     pub expected: Option<bool>,
 }
 
-/// How long connections were open, in microseconds.
+/// How long connections were open, in microseconds; the median to three significant digits, the
+/// others exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Life {
@@ -395,7 +395,8 @@ pub struct LatencySeries {
     pub service: Option<Quantiles>,
 }
 
-/// A distribution in a few numbers; microseconds, three significant digits.
+/// A distribution in a few numbers; microseconds, three significant digits, but for the least and
+/// the greatest, which are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
     /// Samples.
@@ -417,19 +418,18 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    /// The numbers of a histogram; `None` of an empty one.
+    /// The numbers of some times; `None` of none.
     #[must_use]
-    pub fn of(histogram: &Histogram<u64>) -> Option<Self> {
-        (!histogram.is_empty()).then(|| Self {
-            count: histogram.len(),
-            min_us: histogram.min(),
-            mean_us: histogram.mean(),
-            p50_us: histogram.value_at_quantile(0.5),
-            p90_us: histogram.value_at_quantile(0.9),
-            p99_us: histogram.value_at_quantile(0.99),
-            p999_us: (histogram.len() >= P999_SAMPLES_MIN)
-                .then(|| histogram.value_at_quantile(0.999)),
-            max_us: histogram.max(),
+    pub fn of(timings: &Timings) -> Option<Self> {
+        (!timings.is_empty()).then(|| Self {
+            count: timings.len(),
+            min_us: timings.min(),
+            mean_us: timings.mean(),
+            p50_us: timings.value_at_quantile(0.5),
+            p90_us: timings.value_at_quantile(0.9),
+            p99_us: timings.value_at_quantile(0.99),
+            p999_us: (timings.len() >= P999_SAMPLES_MIN).then(|| timings.value_at_quantile(0.999)),
+            max_us: timings.max(),
         })
     }
 }

@@ -263,9 +263,9 @@ pub enum Behaviour {
         /// How much.
         by: Duration,
     },
-    /// Answers each websocket ping with this probability, from the seed.
+    /// Leaves each websocket ping unanswered with this probability, from the seed.
     LosePong {
-        /// 0 to 1: probability that a ping is *not* answered.
+        /// 0 to 1: probability that a ping is not answered.
         probability: f64,
     },
     /// Sends `{"type":"ping"}` this often (JSON clients).

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hdrhistogram::Histogram;
-
 use super::LatencySet;
+use super::Timings;
 use super::recovery::{Client, Outcome};
 use crate::event::{
     ClientObservation, CloseFirst, DeliveryTally, Event, EventKind, HowEnded, HubSide, LedgerRow,
@@ -33,7 +32,7 @@ pub struct CloseTally {
     pub count: u64,
     /// From open to end in microseconds, by the hub's clock where observed, else the client's; only
     /// of rows that were open.
-    pub life: Histogram<u64>,
+    pub life: Timings,
 }
 
 /// One population's sums.
@@ -296,7 +295,7 @@ impl Summary {
         let tally = self.closes.entry(key).or_default();
         tally.count += 1;
         if let Some((from, to)) = life {
-            tally.life += (to.saturating_sub(from) / 1_000).min(LIFE_MAX_US);
+            tally.life.record((to.saturating_sub(from) / 1_000).min(LIFE_MAX_US));
         }
     }
 
@@ -349,15 +348,9 @@ impl Summary {
 /// Longest life that is told apart, in microseconds: 36,000 years.
 const LIFE_MAX_US: u64 = 1 << 60;
 
-/// Significant decimal digits of a life.
-const LIFE_DIGITS: u8 = 2;
-
 impl Default for CloseTally {
     fn default() -> Self {
-        let Ok(life) = Histogram::new(LIFE_DIGITS) else {
-            unreachable!("a histogram takes two digits")
-        };
-        Self { count: 0, life }
+        Self { count: 0, life: Timings::growing() }
     }
 }
 
