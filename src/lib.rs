@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | 0 words, no I/O | [`protocol`], [`measure`], [`event`], [`secret`] |
 //! | 1 meaning, no I/O | [`scenario`], [`pace`], [`predict`], [`verdict`] |
-//! | 2 peers, bytes between them | [`net`], [`ws`], [`hub`], [`client`] |
+//! | 2 peers, bytes between them | [`net`], [`ws`], [`hub`], [`upstream`], [`client`] |
 //! | 3 running | [`engine`] |
 //! | 4 telling | [`report`] |
 //! | 5 outside | [`cli`] |
@@ -28,5 +28,6 @@ pub mod protocol;
 pub mod report;
 pub mod scenario;
 pub mod secret;
+pub mod upstream;
 pub mod verdict;
 pub mod ws;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module, and what it may import of this crate.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("secret", &[]),
     ("protocol", &["secret"]),
     ("event", &["secret", "protocol"]),
@@ -21,6 +21,10 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("net", &["secret", "protocol", "event", "measure", "scenario", "pace", "predict"]),
     ("ws", &["secret", "protocol", "event", "measure", "scenario", "pace", "net"]),
     ("hub", &["secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws"]),
+    (
+        "upstream",
+        &["secret", "protocol", "event", "measure", "scenario", "pace", "predict", "net", "ws"],
+    ),
     ("client", &["secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws"]),
     (
         "engine",
@@ -37,7 +41,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
         "cli",
         &[
             "secret", "protocol", "event", "measure", "scenario", "pace", "predict", "verdict",
-            "net", "ws", "hub", "client", "engine", "report",
+            "net", "ws", "hub", "upstream", "client", "engine", "report",
         ],
     ),
 ];

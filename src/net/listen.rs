@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::time::Instant;
 
 use super::Stream;
-use super::link::LinkListener;
+use super::link::{LinkListener, Network};
 use super::stream::set_buffers;
 use crate::protocol::settings::SocketBuffers;
 
@@ -60,6 +60,26 @@ impl Listener {
         }
     }
 
+    /// Stops listening: those who wait to be accepted are reset, and whoever dials from now on is
+    /// refused. The system gives the port to nobody else meanwhile.
+    pub fn close(self) -> io::Result<ClosedListener> {
+        match self {
+            Self::Tcp(listener) => {
+                let options = ListenOptions {
+                    address: listener.local_addr()?,
+                    buffers: listener.buffers.get(),
+                };
+                // The address cannot be bound twice while somebody listens there.
+                drop(listener);
+                Ok(ClosedListener::Tcp { held: bound(options).ok(), options })
+            }
+            Self::Links(listener) => {
+                let (network, authority, buffers) = listener.place();
+                Ok(ClosedListener::Links { network, authority, buffers })
+            }
+        }
+    }
+
     /// The next connection; see [`TcpListener::accept`].
     pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         match self {
@@ -67,6 +87,43 @@ impl Listener {
             Self::Links(listener) => {
                 let (link, peer) = listener.accept().await;
                 Ok((Stream::Link(link), peer))
+            }
+        }
+    }
+}
+
+/// An address where nobody listens for a while.
+#[derive(Debug)]
+pub enum ClosedListener {
+    /// TCP.
+    Tcp {
+        /// Bound, so that the system gives the port to nobody: a dialler of this machine might get
+        /// it as its own, and reach itself.
+        held: Option<Socket>,
+        /// How to listen again.
+        options: ListenOptions,
+    },
+    /// The network in memory.
+    Links {
+        /// Which.
+        network: Network,
+        /// Where.
+        authority: String,
+        /// Buffers of the connections that come.
+        buffers: SocketBuffers,
+    },
+}
+
+impl ClosedListener {
+    /// Listens again. After an error it can be tried once more.
+    pub fn open(&mut self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp { held, options } => {
+                let socket = held.take().map_or_else(|| bound(*options), Ok)?;
+                listening(socket, options.buffers).map(Listener::Tcp)
+            }
+            Self::Links { network, authority, buffers } => {
+                network.listen(authority, *buffers).map(Listener::Links)
             }
         }
     }
@@ -86,20 +143,7 @@ impl TcpListener {
     /// Binds, with the system's largest listen backlog (`net.core.somaxconn`). Must be called
     /// inside a runtime.
     pub fn bind(options: ListenOptions) -> io::Result<Self> {
-        let backlog = system_backlog();
-        let socket =
-            Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_reuse_address(true)?;
-        set_buffers(&SockRef::from(&socket), options.buffers)?;
-        socket.bind(&options.address.into())?;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(Self {
-            inner: tokio::net::TcpListener::from_std(socket.into())?,
-            backlog,
-            buffers: Cell::new(options.buffers),
-            paused_until: Cell::new(None),
-        })
+        listening(bound(options)?, options.buffers)
     }
 
     /// The bound address.
@@ -148,6 +192,28 @@ impl TcpListener {
             }
         }
     }
+}
+
+/// A socket with its address, at which nobody listens yet.
+fn bound(options: ListenOptions) -> io::Result<Socket> {
+    let domain = Domain::for_address(options.address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    set_buffers(&SockRef::from(&socket), options.buffers)?;
+    socket.bind(&options.address.into())?;
+    Ok(socket)
+}
+
+fn listening(socket: Socket, buffers: SocketBuffers) -> io::Result<TcpListener> {
+    let backlog = system_backlog();
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(TcpListener {
+        inner: tokio::net::TcpListener::from_std(socket.into())?,
+        backlog,
+        buffers: Cell::new(buffers),
+        paused_until: Cell::new(None),
+    })
 }
 
 /// Errors that `accept(2)` passes on from the connection it takes out of the queue.
@@ -232,6 +298,30 @@ mod tests {
             let (_stream, peer) = bounded(listener.accept()).await.unwrap();
             assert_eq!(peer, client.local_addr().unwrap(), "in the order in which they came");
         }
+    }
+
+    #[tokio::test]
+    async fn a_closed_listener_refuses_and_keeps_its_port_until_it_is_opened() {
+        let listener = bind(SocketBuffers::default());
+        let address = listener.local_addr().unwrap();
+        let waiting = TcpStream::connect(address).await.unwrap();
+        let mut closed = Listener::Tcp(listener).close().unwrap();
+        assert_eq!(
+            bounded(waiting.readable())
+                .await
+                .map(|()| waiting.try_read(&mut [0]))
+                .unwrap()
+                .unwrap_err()
+                .kind(),
+            io::ErrorKind::ConnectionReset
+        );
+        for _ in 0..3 {
+            let refused = TcpStream::connect(address).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        }
+        let Listener::Tcp(opened) = closed.open().unwrap() else { panic!("TCP") };
+        assert_eq!(opened.local_addr().unwrap(), address);
+        accepted(&opened).await;
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ pub use clock::Clock;
 pub use connect::{ConnectError, Connector, Dial, Dialler};
 pub use dialling::Dialling;
 pub use link::Network;
-pub use listen::{ListenOptions, Listener, TcpListener};
+pub use listen::{ClosedListener, ListenOptions, Listener, TcpListener};
 pub use pacer::{Due, Pacer};
 pub use stream::Stream;
 

@@ -31,6 +31,8 @@ pub enum Purpose {
     Ids,
     /// Jitter of a link.
     Link,
+    /// What the rules of an application server draw.
+    Upstream,
 }
 
 impl Purpose {
@@ -44,6 +46,7 @@ impl Purpose {
             Self::Churn => b"churn",
             Self::Ids => b"ids",
             Self::Link => b"link",
+            Self::Upstream => b"upstream",
         }
     }
 }

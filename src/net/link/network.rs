@@ -83,7 +83,7 @@ impl Network {
             buffers: Cell::new(buffers),
         });
         listeners.insert(authority.to_owned(), Rc::downgrade(&backlog));
-        Ok(LinkListener { backlog })
+        Ok(LinkListener { backlog, network: self.clone(), authority: authority.to_owned() })
     }
 
     /// Dials. A connection is open once it waits to be accepted. While the backlog is full, the
@@ -147,6 +147,8 @@ async fn pass(delay: Duration) {
 #[derive(Debug)]
 pub struct LinkListener {
     backlog: Rc<Backlog>,
+    network: Network,
+    authority: String,
 }
 
 impl Drop for LinkListener {
@@ -168,6 +170,11 @@ impl LinkListener {
             send: buffers.send.or(kept.send),
             receive: buffers.receive.or(kept.receive),
         });
+    }
+
+    /// Where it listens, and with which buffers.
+    pub(in crate::net) fn place(&self) -> (Network, String, SocketBuffers) {
+        (self.network.clone(), self.authority.clone(), self.backlog.buffers.get())
     }
 
     /// The next connection, and the address it comes from. One waiter at a time.

@@ -7,12 +7,14 @@
 //! | `answer` | what handlers answer, and what it means |
 //! | `signature` | proof that an event comes from the hub |
 //! | `cookies` | what a handler has the hub send back to it |
+//! | `counts` | what a scripted handler counts, and its control API |
 //! | `settings` | which handler gets which event, and how hard the hub tries |
 //! | `template` | URL templates, event names and patterns |
 //! | `texts` | the messages of Microsoft's troubleshooting guide, byte for byte |
 
 pub mod answer;
 pub mod cookies;
+pub mod counts;
 pub mod request;
 pub mod settings;
 pub mod signature;
@@ -21,6 +23,7 @@ pub mod texts;
 
 pub use answer::{BadAnswer, ConnectAnswer, allows_origin, user_event_answer};
 pub use cookies::CookieJar;
+pub use counts::{RequestKind, UpstreamCounts};
 pub use request::{ConnectBody, DisconnectedBody, EventHead, NotAscii};
 pub use settings::{EventHandler, EventSettings, FailedUserEvent, RefusalBody, WebhookPolicy};
 pub use signature::{sign_event, verify_signature};

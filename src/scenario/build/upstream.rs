@@ -13,11 +13,9 @@ use super::super::plan::{
 use super::super::problem::{Place, Problem, Problems, closest};
 use super::super::units::{Count, Lasting, Share, Size};
 use super::{At, Context, Roster};
-use crate::protocol::webhook::{EventName, SystemEvent};
+use crate::protocol::webhook::{Event, RequestKind, SystemEvent};
 use crate::secret::Secret;
 
-/// Says that a name is a user event's, whatever it is.
-const USER: &str = "user:";
 /// The largest body that is answered.
 const BODY_BYTES_MAX: u64 = 1 << 30;
 /// Status of a redirection when no other is set: method and body are kept.
@@ -120,10 +118,9 @@ fn rules(context: &Context<'_>, files: &[At<RuleFile>]) -> Vec<UpstreamRule> {
 
 /// Whether a rule leaves nothing to one behind it.
 fn takes_all_of(before: &UpstreamRule, rule: &UpstreamRule) -> bool {
-    let covers = |on: &UpstreamOn| {
-        before.on.contains(on)
-            || matches!(on, UpstreamOn::UserEvent(_))
-                && before.on.contains(&UpstreamOn::EveryUserEvent)
+    let covers = |on: &UpstreamOn| match on {
+        UpstreamOn::EveryUserEvent => before.on.contains(on),
+        UpstreamOn::Kind(kind) => before.on.iter().any(|before| before.takes(kind)),
     };
     let kinds = before.on.is_empty() || (!rule.on.is_empty() && rule.on.iter().all(covers));
     let hubs = match (&before.hub, &rule.hub) {
@@ -164,42 +161,29 @@ fn on(context: &Context<'_>, at: &At<Vec<At<String>>>) -> Option<Vec<UpstreamOn>
 }
 
 fn kind(context: &Context<'_>, at: &At<String>) -> Option<UpstreamOn> {
-    const VALIDATE: &str = "validate";
     let name = at.get()?.as_str();
-    if name == VALIDATE {
-        return Some(UpstreamOn::Validate);
-    }
     if name == "*" {
         return Some(UpstreamOn::EveryUserEvent);
     }
-    if let Some(&event) = SystemEvent::ALL.iter().find(|event| event.name() == name) {
-        return Some(UpstreamOn::System(event));
-    }
-    let (bare, is_said) = match name.strip_prefix(USER) {
-        Some(bare) => (bare, true),
-        None => (name, false),
-    };
-    let kinds = SystemEvent::ALL.map(SystemEvent::name).into_iter().chain([VALIDATE]);
-    let near = if is_said || at.place.hidden { None } else { closest(name, kinds) };
-    if let Some(near) = near {
+    let is_plain = !RequestKind::NAMES.contains(&name) && !at.place.hidden;
+    let spelt_out = RequestKind::spelt_out(name);
+    if let Some(near) = closest(name, RequestKind::NAMES).filter(|_| is_plain && name != spelt_out)
+    {
         context.push(
             Problem::new(at.place, format!("{} is no kind of request", at.place.show(name)))
                 .label("expected validate, connect, connected, disconnected, or a user event")
-                .help(format!("did you mean `{near}`? A user event is `{USER}{name}`")),
+                .help(format!("did you mean `{near}`? A user event is `{spelt_out}`")),
         );
         return None;
     }
-    match EventName::parse(bare) {
-        Ok(name) => Some(UpstreamOn::UserEvent(name)),
-        Err(_) => {
-            context.push(
-                Problem::new(at.place, format!("{} is no event", at.place.show(name))).label(
-                    "expected a letter, then letters, digits, `_`, `.` and `-`, at most 128",
-                ),
-            );
-            None
-        }
+    if let Ok(kind) = RequestKind::parse(name) {
+        return Some(UpstreamOn::Kind(kind));
     }
+    context.push(
+        Problem::new(at.place, format!("{} is no event", at.place.show(name)))
+            .label("expected a letter, then letters, digits, `_`, `.` and `-`, at most 128"),
+    );
+    None
 }
 
 fn hub(context: &Context<'_>, at: &At<String>, on: Option<&At<Vec<At<String>>>>) -> Option<String> {
@@ -393,10 +377,13 @@ enum Only {
 /// Checks that a rule takes only requests that a body is for.
 fn fits(context: &Context<'_>, place: Place, on: Option<&[UpstreamOn]>, only: Only) {
     let is_meant = |on: &UpstreamOn| match only {
-        Only::Connect => *on == UpstreamOn::System(SystemEvent::Connect),
-        Only::UserEvents => {
-            matches!(on, UpstreamOn::EveryUserEvent | UpstreamOn::UserEvent(_))
+        Only::Connect => {
+            *on == UpstreamOn::Kind(RequestKind::Event(Event::System(SystemEvent::Connect)))
         }
+        Only::UserEvents => match on {
+            UpstreamOn::EveryUserEvent => true,
+            UpstreamOn::Kind(kind) => UpstreamOn::EveryUserEvent.takes(kind),
+        },
     };
     if on.is_none_or(|on| !on.is_empty() && on.iter().all(is_meant)) {
         return;
@@ -487,7 +474,7 @@ fn headers(context: &Context<'_>, file: &AnswerFile) -> Vec<(String, String)> {
 }
 
 fn state(context: &Context<'_>, at: &At<String>, on: Option<&[UpstreamOn]>) -> Option<String> {
-    let is_validate = |on: &UpstreamOn| *on == UpstreamOn::Validate;
+    let is_validate = |on: &UpstreamOn| *on == UpstreamOn::Kind(RequestKind::Validate);
     if on.is_some_and(|on| !on.is_empty() && on.iter().all(is_validate)) {
         context.push(
             Problem::new(at.place, "a validation has no connection whose state it could set")
@@ -507,7 +494,7 @@ fn origin(
     let of_a_hub = rule.get().is_some_and(|rule| rule.hub.is_some());
     let takes_validations = |on: &[UpstreamOn]| match on {
         [] => !of_a_hub,
-        kinds => kinds.contains(&UpstreamOn::Validate),
+        kinds => kinds.contains(&UpstreamOn::Kind(RequestKind::Validate)),
     };
     if !on.is_none_or(takes_validations) {
         context.push(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::webhook::{EventName, SystemEvent};
+use crate::protocol::webhook::{Event, RequestKind};
 use crate::secret::Secret;
 
 /// What a scripted application server answers, and when it answers nothing. The default is a
@@ -111,14 +111,25 @@ pub struct UpstreamRule {
 /// Kinds of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum UpstreamOn {
-    /// The abuse protection's.
-    Validate,
-    /// One system event.
-    System(SystemEvent),
+    /// Those of this kind; the name of a user event in any case.
+    Kind(RequestKind),
     /// Every user event.
     EveryUserEvent,
-    /// User events of this name, in any case.
-    UserEvent(EventName),
+}
+
+impl UpstreamOn {
+    /// Whether a kind of request is meant.
+    #[must_use]
+    pub fn takes(&self, asked: &RequestKind) -> bool {
+        match (self, asked) {
+            (Self::EveryUserEvent, asked) => matches!(asked, RequestKind::Event(Event::User(_))),
+            (
+                Self::Kind(RequestKind::Event(Event::User(name))),
+                RequestKind::Event(Event::User(asked)),
+            ) => name.as_str().eq_ignore_ascii_case(asked.as_str()),
+            (Self::Kind(kind), asked) => kind == asked,
+        }
+    }
 }
 
 /// How many of the requests a rule takes. A request that it leaves goes to the rules behind it.

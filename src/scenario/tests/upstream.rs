@@ -1,7 +1,7 @@
 //! `[upstream]`: what a file says of the application server.
 
 use super::*;
-use crate::protocol::webhook::{EventName, SystemEvent};
+use crate::protocol::webhook::{Event, EventName, RequestKind, SystemEvent};
 use plan::{
     AllowedOrigin, AnswerBody, AnswerDelay, AnswerWhat, ColdStart, ConnectGrant, HowOften,
     UpstreamAnswer, UpstreamOn, UpstreamResponse, UpstreamRule, UpstreamScript, Verify, Window,
@@ -60,11 +60,12 @@ fn a_rule_says_which_requests_it_takes_and_when() {
          until = \"4s\"\nfirst = 3\nanswer = { delay = \"50ms..2s\", reset = {} }",
     );
     let name = |text: &str| EventName::parse(text).unwrap();
+    let event = |event| UpstreamOn::Kind(RequestKind::Event(event));
     let on = [
-        UpstreamOn::Validate,
-        UpstreamOn::System(SystemEvent::Connect),
-        UpstreamOn::UserEvent(name("chat")),
-        UpstreamOn::UserEvent(name("connect")),
+        UpstreamOn::Kind(RequestKind::Validate),
+        event(Event::System(SystemEvent::Connect)),
+        event(Event::User(name("chat"))),
+        event(Event::User(name("connect"))),
         UpstreamOn::EveryUserEvent,
     ];
     assert_eq!(rule.on, on);
