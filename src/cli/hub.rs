@@ -26,8 +26,8 @@ const KEY_BYTES_MIN: usize = 32;
 /// Notices of the hub that may wait to be said.
 const NOTICES_MAX: usize = 64;
 
-/// Characters of a run's name that are shown: it comes from whoever runs.
-const RUN_NAME_MAX: usize = 80;
+/// Characters that are shown of what somebody else named.
+const NAME_MAX: usize = 80;
 
 /// Arguments of `squall hub`.
 #[derive(Debug, Args)]
@@ -138,14 +138,14 @@ async fn say_notices(mut told: mpsc::Receiver<Notice>) {
     }
 }
 
-/// A run's name, short and without anything that moves the cursor.
-fn shown(run: &str) -> String {
-    run.chars().filter(|letter| !letter.is_control()).take(RUN_NAME_MAX).collect()
+/// What somebody else named (a run, a connection), short and without anything that moves the cursor.
+pub(super) fn shown(run: &str) -> String {
+    run.chars().filter(|letter| !letter.is_control()).take(NAME_MAX).collect()
 }
 
 /// The address that stands in the connection string: who listens on all addresses is reached on
 /// loopback here, and by the machine's name from elsewhere.
-const fn reachable(bound: IpAddr) -> IpAddr {
+pub(super) const fn reachable(bound: IpAddr) -> IpAddr {
     match bound {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`run`], [`check`], [`list`], [`show`], [`new`], [`hub`], [`schema`] | the subcommands |
+//! | [`run`], [`check`], [`list`], [`show`], [`new`], [`hub`], [`upstream`], [`schema`] | the subcommands |
 //! | [`pick`] | names, folders, categories and files to scenarios and plans |
 //! | [`target`] | what `--target` means, and the guard around what is not ours |
 //! | [`session`] | one run: hub, engine, recorder, verdict, files |
@@ -27,6 +27,7 @@ pub mod seeds;
 pub mod session;
 pub mod show;
 pub mod target;
+pub mod upstream;
 pub mod watch;
 pub mod world;
 
@@ -78,6 +79,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Serve the emulated service alone
     Hub(hub::HubArguments),
+    /// Serve a scripted event handler: an application server that answers or misanswers
+    Upstream(upstream::UpstreamArguments),
     /// Print a JSON Schema, for editors and for readers of results
     Schema(schema::SchemaArguments),
 }
@@ -100,6 +103,7 @@ fn run_with(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::New(arguments) => new::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
         Command::Hub(arguments) => hub::main(arguments),
+        Command::Upstream(arguments) => upstream::main(&arguments),
         Command::Schema(arguments) => schema::main(&arguments),
     };
     result.unwrap_or_else(|error| {
@@ -176,7 +180,7 @@ mod tests {
                 let name = format!("SQUALL_{}", long.to_uppercase().replace('-', "_"));
                 let variable = argument.get_env().expect("every flag has a variable");
                 assert_eq!(variable.to_string_lossy(), name, "{} --{long}", sub.get_name());
-                if ["target", "access-key"].contains(&long) {
+                if ["target", "access-key", "connection-string"].contains(&long) {
                     assert!(argument.is_hide_env_values_set(), "--{long} may hold a secret");
                 }
             }

@@ -13,6 +13,7 @@
 //! | [`seeds`] | what many seeds came to, and in how far they differ |
 //! | [`spread`] | how much the numbers of repeated runs differ |
 //! | [`difference`] | where two runs differ, the machine and real time apart |
+//! | [`upstream`] | what a scripted application server saw |
 //! | [`words`], [`worlds`] | how things are worded |
 
 pub mod difference;
@@ -32,6 +33,7 @@ pub mod story;
 pub mod stream;
 pub mod table;
 pub mod text;
+pub mod upstream;
 pub mod words;
 pub mod worlds;
 

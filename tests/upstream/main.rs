@@ -4,5 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod answers;
+#[cfg(unix)]
+mod command;
+#[path = "../common/mod.rs"]
+mod common;
 mod kit;
 mod timeline;

@@ -1,0 +1,133 @@
+//! What a scripted application server saw, in words.
+
+use std::fmt::Write as _;
+
+use super::table::{self, Column, INDENT};
+use super::words;
+use crate::protocol::webhook::UpstreamCounts;
+use crate::protocol::webhook::counts::RequestCounts;
+
+/// A row per kind of request, and what there is to say besides.
+#[must_use]
+pub fn render(counts: &UpstreamCounts) -> String {
+    let mut out = String::new();
+    if counts.requests.is_empty() {
+        let _ = writeln!(out, "{INDENT}no request of a hub came");
+    } else {
+        let rows = counts.requests.iter().map(|(kind, of)| row(&kind.to_string(), of)).collect();
+        out = table::render(&COLUMNS, rows);
+    }
+    for (what, text) in [
+        ("validations", validations(counts)),
+        ("signatures", signatures(counts)),
+        ("at once", at_once(counts)),
+        ("of no hub", some(counts.of_strangers, "request")),
+        ("not told apart", some(counts.of_further_kinds, "request")),
+    ] {
+        if let Some(text) = text {
+            let _ = writeln!(out, "{INDENT}{what}: {text}");
+        }
+    }
+    out
+}
+
+const COLUMNS: [Column; 7] = [
+    Column::Names("request"),
+    Column::Figures("received"),
+    Column::Words("answered"),
+    Column::Figures("no answer"),
+    Column::Figures("most\nat once"),
+    Column::Figures("most\nper second"),
+    Column::Figures("connections"),
+];
+
+fn row(kind: &str, counts: &RequestCounts) -> Vec<String> {
+    let answered: Vec<_> = counts
+        .answered
+        .iter()
+        .map(|(status, count)| format!("{status} × {}", words::number(*count)))
+        .collect();
+    vec![
+        kind.to_owned(),
+        words::number(counts.received),
+        answered.join(", "),
+        words::number(counts.broken_off + counts.abandoned + counts.in_flight),
+        words::number(counts.in_flight_peak),
+        words::number(counts.per_second_peak),
+        words::number(counts.connections),
+    ]
+}
+
+fn validations(counts: &UpstreamCounts) -> Option<String> {
+    let of = counts.validations;
+    let parts = [(of.granted, "granted"), (of.denied, "denied")];
+    parted(&parts)
+}
+
+fn signatures(counts: &UpstreamCounts) -> Option<String> {
+    let of = counts.signatures;
+    parted(&[(of.good, "good"), (of.bad, "bad"), (of.missing, "missing")])
+}
+
+fn at_once(counts: &UpstreamCounts) -> Option<String> {
+    let peak = counts.in_flight_peak;
+    (counts.requests.len() > 1).then(|| format!("at most {} of all kinds", words::number(peak)))
+}
+
+fn some(count: u64, noun: &str) -> Option<String> {
+    (count > 0).then(|| words::counted(count, noun))
+}
+
+/// `3 good, 1 bad`; `None` of nothing.
+fn parted(parts: &[(u64, &str)]) -> Option<String> {
+    let there = parts.iter().filter(|(count, _)| *count > 0);
+    let texts: Vec<_> =
+        there.map(|(count, what)| format!("{} {what}", words::number(*count))).collect();
+    (!texts.is_empty()).then(|| texts.join(" · "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::webhook::RequestKind;
+    use crate::protocol::webhook::counts::{SignatureCounts, ValidationCounts};
+
+    #[test]
+    fn counts_stand_in_a_table_and_nothing_is_said_of_what_did_not_come() {
+        let mut counts = UpstreamCounts {
+            in_flight_peak: 61,
+            signatures: SignatureCounts { good: 1_204, bad: 2, missing: 0 },
+            validations: ValidationCounts { granted: 1, denied: 0 },
+            of_strangers: 1,
+            ..UpstreamCounts::default()
+        };
+        let mut put = |kind: &str, received, answered: &[(u16, u64)], broken_off, connections| {
+            let of = RequestCounts {
+                received,
+                answered: answered.iter().copied().collect(),
+                broken_off,
+                in_flight_peak: 60,
+                per_second_peak: 100,
+                connections,
+                ..RequestCounts::default()
+            };
+            counts.requests.insert(RequestKind::parse(kind).unwrap(), of);
+        };
+        put("connect", 1_206, &[(204, 1_000), (500, 200)], 6, 1_000);
+        put("validate", 1, &[(200, 1)], 0, 0);
+        let told = render(&counts);
+        let expected = "  \
+  request   received  answered                no answer     most        most  connections
+                                                         at once  per second
+  ────────────────────────────────────────────────────────────────────────────────────────
+  validate         1  200 × 1                         0       60         100            0
+  connect      1,206  204 × 1,000, 500 × 200          6       60         100        1,000
+  validations: 1 granted
+  signatures: 1,204 good · 2 bad
+  at once: at most 61 of all kinds
+  of no hub: 1 request
+";
+        assert_eq!(told, expected, "\n{told}");
+        assert_eq!(render(&UpstreamCounts::default()), "  no request of a hub came\n");
+    }
+}
