@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::control::{HubEnd, HubRefusal};
+use crate::protocol::webhook::WebhookFailure;
 use crate::protocol::{AttemptId, CloseCategory, CloseCode};
 
 pub use story::{ClientStep, FrameTold, HubTelling, JsonKind, StoryEnd, StoryLine, StorySide};
@@ -49,6 +50,9 @@ pub enum EventKind {
     },
     /// A connection attempt has ended on both sides (or on the sides that can be seen).
     AttemptEnded(Box<LedgerRow>),
+    /// The hub's log says that an event did not get to its handler, or that it did not take it. The
+    /// event's time is when the line came.
+    EventFailed(Box<EventFailedLine>),
     /// How far the run is; emitted about four times a second, for live views only.
     Progress(Progress),
     /// A line of the story of the watched client, in the order in which they arrive: those of the
@@ -63,6 +67,21 @@ pub enum EventKind {
         /// How.
         how: HowEnded,
     },
+}
+
+/// A line of the hub's log about an event that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventFailedLine {
+    /// Name of the event in the log.
+    pub failure: WebhookFailure,
+    /// The service's wording.
+    pub message: String,
+    /// Why there was no answer, where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
+    /// Whose event it was: the ledger's join key, where the client sent one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<String>,
 }
 
 /// Where a run takes place.

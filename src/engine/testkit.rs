@@ -31,6 +31,7 @@ pub(crate) fn plan(counts: &[u32]) -> Plan {
         streams: 0,
         faults: Vec::new(),
         expectations: Vec::new(),
+        server_side: crate::scenario::plan::ServerSide::default(),
         thresholds: Vec::new(),
         hash: "0000000000000000".into(),
     }

@@ -53,7 +53,8 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
                 ConflictKind::Contradiction,
                 "nothing goes wrong on purpose, so there is no time after it to compare".to_owned(),
             )],
-            Claim::Opens(_)
+            Claim::Refused(_)
+            | Claim::Opens(_)
             | Claim::Amplification { .. }
             | Claim::DeliveryComplete
             | Claim::QueueAtCloseJustOverLimit { .. }

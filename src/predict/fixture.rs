@@ -34,6 +34,7 @@ pub(crate) fn plan(populations: Vec<Population>) -> Plan {
         streams: 0,
         faults: Vec::new(),
         expectations: Vec::new(),
+        server_side: crate::scenario::plan::ServerSide::default(),
         thresholds: Vec::new(),
         hash: String::new(),
     }

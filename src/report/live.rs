@@ -70,6 +70,7 @@ impl Live {
             },
             EventKind::FaultDone { .. }
             | EventKind::AttemptEnded(_)
+            | EventKind::EventFailed(_)
             | EventKind::Story(_)
             | EventKind::StoryEnded(_)
             | EventKind::Warning(_)

@@ -141,6 +141,10 @@ impl Recorder {
                 self.write(event);
                 FlushWhen::Due
             }
+            EventKind::EventFailed(_) => {
+                self.write(event);
+                FlushWhen::Due
+            }
             EventKind::Story(line) => {
                 self.recorded.story.lines.push((event.at_ns, line.as_ref().clone()));
                 self.write(event);

@@ -3,6 +3,7 @@
 //!
 //! Times are durations from the start of the timeline (the run's epoch).
 
+mod server_side;
 mod upstream;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{CloseCategory, HubSettings, Subprotocol};
 
+pub use server_side::*;
 pub use upstream::*;
 
 /// Index of a population in [`Plan::populations`].
@@ -57,6 +59,9 @@ pub struct Plan {
     pub faults: Vec<FaultAt>,
     /// What must be true at the end.
     pub expectations: Vec<Expectation>,
+    /// What must be true of the hub's log and of the application server.
+    #[serde(skip_serializing_if = "ServerSide::is_empty")]
+    pub server_side: ServerSide,
     /// Thresholds.
     pub thresholds: Vec<Threshold>,
     /// Hash of everything above but the seed, 16 hexadecimal digits.
@@ -540,6 +545,8 @@ pub enum Claim {
         /// At most this.
         to: Duration,
     },
+    /// Attempts refused with exactly these HTTP statuses; one that is not listed does not occur.
+    Refused(Vec<(u16, Quantity)>),
     /// Connections opened in all.
     Opens(Quantity),
     /// Clients that were dropped and came back.

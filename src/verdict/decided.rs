@@ -1,5 +1,7 @@
 //! Whether there is anything left to wait for.
 
+use super::expectation::refusals;
+use super::server_side;
 use super::threshold::{self, Reading};
 use crate::measure::{PopulationSummary, Summary};
 use crate::protocol::CloseCategory;
@@ -7,7 +9,8 @@ use crate::scenario::Plan;
 use crate::scenario::plan::{Claim, Metric, Operator, PopulationIndex, Quantity, Threshold};
 
 /// Whether nothing that may still happen is waited for: every drop that the expectations demand has
-/// happened, every recovery, every fault. (What must *not* happen is watched for the plan's settle
+/// happened, every refusal, recovery, fault and line of the hub's log. What the application server
+/// counts is known only at the end. (What must *not* happen is watched for the plan's settle
 /// time after that, and not before [`super::earliest_end`]. Bounded traffic and arrivals are the
 /// engine's own knowledge.)
 ///
@@ -26,8 +29,16 @@ pub fn decided(plan: &Plan, summary: &Summary) -> bool {
         && plan.expectations.iter().all(|expectation| {
             let index = expectation.population;
             let population = summary.populations.get(usize::from(index)).unwrap_or(&nobody);
-            is_claim_decided(plan, population, index, &expectation.claim)
+            match &expectation.claim {
+                Claim::Refused(wanted) => {
+                    let refusals = refusals(summary, index);
+                    let of = |status| refusals.get(&status).copied().unwrap_or(0);
+                    wanted.iter().all(|(status, quantity)| of(*status) >= quantity.at_least)
+                }
+                claim => is_claim_decided(plan, population, index, claim),
+            }
         })
+        && server_side::is_decided(plan, summary)
         && plan.thresholds.iter().all(|threshold| is_threshold_decided(summary, threshold))
 }
 
@@ -58,7 +69,11 @@ fn is_claim_decided(
         Claim::Recovered(wanted) => {
             population.recovered.max(population.live.recovered) >= wanted.at_least
         }
-        Claim::Amplification { .. } | Claim::DeliveryComplete | Claim::Steady { .. } => true,
+        // Is decided by rows.
+        Claim::Refused(_)
+        | Claim::Amplification { .. }
+        | Claim::DeliveryComplete
+        | Claim::Steady { .. } => true,
     }
 }
 

@@ -45,6 +45,7 @@ fn has_an_end_of_its_own(plan: &Plan) -> bool {
         Claim::Closes(wanted) => {
             wanted.iter().any(|(category, quantity)| category.is_drop() && quantity.at_least > 0)
         }
+        Claim::Refused(wanted) => wanted.iter().any(|(_, quantity)| quantity.at_least > 0),
         Claim::Recovered(quantity) => quantity.at_least > 0,
         Claim::CloseWithin { .. }
         | Claim::QueueAtCloseJustOverLimit { .. }
@@ -58,7 +59,8 @@ fn has_an_end_of_its_own(plan: &Plan) -> bool {
     let counts = plan.thresholds.iter().any(
         |threshold| matches!(threshold.metric, Metric::Closes(category) if category.is_drop()),
     );
-    demands || counts || misbehaves || ends || !plan.faults.is_empty()
+    let logs = plan.server_side.log.iter().any(|line| line.count.at_least > 0);
+    demands || logs || counts || misbehaves || ends || !plan.faults.is_empty()
 }
 
 /// Whether as many drops are demanded as there are clients.

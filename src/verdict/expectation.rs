@@ -1,7 +1,10 @@
 //! The claims of `[expect]`, one check each (three for delivery).
 
+use std::collections::BTreeMap;
+
 use super::spoil::{Finding, Rests};
 use super::{Check, CheckKind, Outcome, is_hub_observed, words};
+use crate::event::ClientObservation;
 use crate::measure::summary::{Extent, Since};
 use crate::measure::{LatencyKind, PopulationSummary, Stage, Summary};
 use crate::predict::{self, Fate};
@@ -18,7 +21,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn of(holds: Option<bool>, expected: String, actual: String, rests: Rests) -> Self {
+    pub(super) fn of(holds: Option<bool>, expected: String, actual: String, rests: Rests) -> Self {
         let outcome = match holds {
             Some(true) => Outcome::Pass,
             Some(false) => Outcome::Fail,
@@ -34,7 +37,7 @@ impl Answer {
 }
 
 /// What is said where the hub's side is needed and was not observed.
-const NOT_OBSERVED: &str = "the hub's side was not observed";
+pub(super) const NOT_OBSERVED: &str = "the hub's side was not observed";
 
 /// One finding per claim, in file order.
 pub(super) fn findings(plan: &Plan, summary: &Summary) -> Vec<Finding> {
@@ -80,6 +83,7 @@ fn judge(
                 None => answer,
             }
         }
+        Claim::Refused(wanted) => refused(summary, index, wanted),
         Claim::Opens(wanted) => counted(*wanted, population.opens, "opens"),
         Claim::Recovered(wanted) => counted(*wanted, population.recovered, "recovered"),
         Claim::Amplification { at_most } => amplification(population, *at_most),
@@ -266,6 +270,39 @@ fn queue_at_close(
     let bytes = |value: i64| words::count(u64::try_from(value).unwrap_or(0));
     let actual = format!("{} to {} bytes", bytes(extent.min), bytes(extent.max));
     Answer::of(Some(holds), expected, actual, Rests::Counts)
+}
+
+/// Refused attempts of a population by HTTP status, as the clients saw them.
+pub(super) fn refusals(summary: &Summary, index: PopulationIndex) -> BTreeMap<u16, u64> {
+    let mut refusals = BTreeMap::new();
+    for (key, tally) in &summary.closes {
+        if let ClientObservation::Refused { status, .. } = &key.observation
+            && key.population == index
+        {
+            *refusals.entry(*status).or_default() += tally.count;
+        }
+    }
+    refusals
+}
+
+fn refused(summary: &Summary, index: PopulationIndex, wanted: &[(u16, Quantity)]) -> Answer {
+    let mut demands: Vec<String> = wanted
+        .iter()
+        .map(|(status, quantity)| format!("status {status} {}", words::quantity(*quantity)))
+        .collect();
+    demands.push(if wanted.is_empty() { "nothing" } else { "nothing else" }.to_owned());
+    let refusals = refusals(summary, index);
+    let parts: Vec<String> = refusals
+        .iter()
+        .map(|(status, count)| format!("status {status}: {}", words::count(*count)))
+        .collect();
+    let actual = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
+    let of = |status| refusals.get(&status).copied().unwrap_or(0);
+    let is_listed = |status: &u16| wanted.iter().any(|(listed, _)| listed == status);
+    let holds = wanted.iter().all(|(status, quantity)| quantity.holds(of(*status)))
+        && refusals.keys().all(is_listed);
+    let expected = format!("refused with {}", demands.join(", "));
+    Answer::of(Some(holds), expected, format!("refused with {actual}"), Rests::Counts)
 }
 
 fn counted(wanted: Quantity, count: u64, what: &str) -> Answer {

@@ -2,6 +2,8 @@
 //! already disproves it.
 
 use super::decided::exceeds;
+use super::expectation::refusals;
+use super::server_side;
 use super::spoil::Finding;
 use super::threshold::{self, Reading};
 use super::{CheckKind, Outcome, is_hub_observed};
@@ -24,10 +26,12 @@ pub(super) fn mark(plan: &Plan, summary: &Summary, findings: &mut [Finding]) {
             CheckKind::Threshold => {
                 thresholds.next().is_none_or(|threshold| passed_for_good(summary, threshold))
             }
-            CheckKind::Expectation => plan
-                .expectations
-                .iter()
-                .any(|expectation| is_broken(summary, expectation, &check.path)),
+            CheckKind::Expectation => {
+                plan.expectations
+                    .iter()
+                    .any(|expectation| is_broken(summary, expectation, &check.path))
+                    || server_side::is_broken(plan, summary, &check.path)
+            }
         };
         if check.outcome == Outcome::Fail && !is_disproven {
             check.outcome = Outcome::Undetermined;
@@ -57,6 +61,10 @@ fn is_broken(summary: &Summary, expectation: &Expectation, path: &str) -> bool {
     match &expectation.claim {
         // Clients leave in order because of the interruption: that proves nothing.
         Claim::Closes(wanted) => exceeds(population, wanted, |category| category.is_drop()),
+        Claim::Refused(wanted) => refusals(summary, index).iter().any(|(status, count)| {
+            let listed = wanted.iter().find(|(listed, _)| listed == status);
+            listed.is_none_or(|(_, quantity)| *count > quantity.at_most)
+        }),
         Claim::Opens(wanted) => population.opens > wanted.at_most,
         Claim::Recovered(wanted) => population.recovered > wanted.at_most,
         // Who was dropped outside the window was.

@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `expectation` | the claims of `[expect]` |
+//! | `server_side` | the claims of `[[expect_log]]` and `[expect_upstream]` |
 //! | `threshold` | the conditions of `[thresholds]`, in k6's grammar |
 //! | `invariant` | what is true of every run: I1 to I8 |
 //! | `matrix` | which ends the hub and the client can both be telling the truth about |
@@ -17,6 +18,7 @@ mod expectation;
 mod interrupted;
 mod invariant;
 mod matrix;
+mod server_side;
 mod spoil;
 mod threshold;
 
@@ -106,6 +108,7 @@ pub struct Verdict {
 pub fn judge(plan: &Plan, summary: &Summary) -> Verdict {
     let spoils = Spoils::of(summary);
     let mut findings = expectation::findings(plan, summary);
+    findings.extend(server_side::findings(plan, summary));
     findings.extend(threshold::findings(plan, summary));
     findings.extend(invariant::findings(plan, summary, &spoils));
     interrupted::mark(plan, summary, &mut findings);

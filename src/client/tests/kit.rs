@@ -101,6 +101,7 @@ pub fn plan(population: Population) -> Plan {
         streams: 0,
         faults: Vec::new(),
         expectations: Vec::new(),
+        server_side: crate::scenario::plan::ServerSide::default(),
         thresholds: Vec::new(),
         hash: String::new(),
     }

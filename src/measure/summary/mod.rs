@@ -1,5 +1,7 @@
 //! Everything a verdict and a report need of a run, as sums over ledger rows and measures.
 
+mod server_side;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LatencySet;
@@ -11,6 +13,9 @@ use crate::event::{
 };
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubEnd, HubWire};
+use crate::protocol::webhook::UpstreamCounts;
+
+pub use server_side::LogTally;
 
 /// What rows are counted by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,6 +199,11 @@ pub struct Summary {
     pub latency: LatencySet,
     /// Hub counters when the load had gone; `None` when not observed.
     pub counters_after: Option<Counters>,
+    /// Lines of the hub's log about events that failed; `None` when the log was not observed.
+    pub log: Option<LogTally>,
+    /// What the scripted application server counted; `None` where there is none, or it was not
+    /// asked.
+    pub upstream: Option<UpstreamCounts>,
     /// Rows whose hub side was observed.
     pub rows_observed: u64,
     /// Entries the hub's ledger had for attempts that no client made.
@@ -237,7 +247,7 @@ impl Summary {
         }
     }
 
-    /// Takes an event in. Rows, faults, warnings and the end count; everything else is
+    /// Takes an event in. Rows, faults, log lines, warnings and the end count; everything else is
     /// ignored.
     pub fn take(&mut self, event: &Event) {
         match &event.kind {
@@ -250,6 +260,9 @@ impl Summary {
             }
             EventKind::Warning(warning) => {
                 self.health.warnings.insert(warning.clone());
+            }
+            EventKind::EventFailed(line) => {
+                self.log.get_or_insert_default().take(line.failure, &line.message);
             }
             EventKind::RunEnded { how } => self.ended = Some(*how),
             EventKind::RunStarted(_)

@@ -28,6 +28,7 @@ pub use request::{ConnectBody, DisconnectedBody, EventHead, NotAscii};
 pub use settings::{EventHandler, EventSettings, FailedUserEvent, RefusalBody, WebhookPolicy};
 pub use signature::{sign_event, verify_signature};
 pub use template::{EventName, UrlTemplate, UserEventPattern, WebhookUrl};
+pub use texts::WebhookFailure;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

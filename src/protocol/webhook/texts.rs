@@ -17,6 +17,31 @@ pub enum WebhookFailure {
     AbuseProtectionResponseMissingAllowedOrigin,
     AbuseProtectionResponseFailed,
     EventHandlerNotFound,
+    /// Squall's own: there was no answer to an event, or none that could be understood. The guide
+    /// has no such record.
+    HttpHandlerRequestFailed,
+    /// Squall's own: an event was not sent because too many are under way.
+    EventLost,
+}
+
+impl WebhookFailure {
+    /// The service's own spelling.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpHandlerUnexpectedResponse => "HttpHandlerUnexpectedResponse",
+            Self::AbuseProtectionResponseInvalidStatusCode => {
+                "AbuseProtectionResponseInvalidStatusCode"
+            }
+            Self::AbuseProtectionResponseMissingAllowedOrigin => {
+                "AbuseProtectionResponseMissingAllowedOrigin"
+            }
+            Self::AbuseProtectionResponseFailed => "AbuseProtectionResponseFailed",
+            Self::EventHandlerNotFound => "EventHandlerNotFound",
+            Self::HttpHandlerRequestFailed => "HttpHandlerRequestFailed",
+            Self::EventLost => "EventLost",
+        }
+    }
 }
 
 /// What an event was for, as messages name it:

@@ -54,9 +54,10 @@ pub(super) fn all(
 }
 
 /// Claims, which stand under a population and never beside one.
-const CLAIMS: [&str; 8] = [
+const CLAIMS: [&str; 9] = [
     "closes",
     "close_within",
+    "refused",
     "opens",
     "recovered",
     "amplification",
@@ -126,6 +127,11 @@ impl One<'_> {
         let closes = closes.and_then(|(_, closes)| closes);
         if let Some(at) = &file.close_within {
             self.close_within(at, closes.as_deref());
+        }
+        if let Some(at) = &file.refused
+            && let Some(refused) = self.refused(at)
+        {
+            self.claim(Claim::Refused(refused), &at.path);
         }
         if let Some(at) = &file.opens
             && let Some(opens) = self.opens(at)
@@ -355,6 +361,42 @@ impl One<'_> {
         }
     }
 
+    /// Attempts by HTTP status, of which each client without reconnecting has one.
+    fn refused(&self, at: &At<Named<Amount>>) -> Option<Vec<(u16, Quantity)>> {
+        let mut refused = Vec::new();
+        for (name, amount) in &at.get()?.0 {
+            let status = self.status(name);
+            let quantity = amount.get().and_then(|&written| self.quantity(written, amount.place));
+            let (Some(status), Some(quantity)) = (status, quantity) else { continue };
+            let clients = u64::from(self.member.count);
+            if quantity.at_least > clients && !connects_again(self.population) {
+                let least = quantity.at_least;
+                self.context.push(
+                    Problem::new(
+                        amount.place,
+                        format!("{least} refusals are expected of {clients} clients"),
+                    )
+                    .label("expected at most one each, as they do not reconnect")
+                    .help("give the population a `reconnect` policy"),
+                );
+            }
+            refused.push((status, quantity));
+        }
+        Some(refused)
+    }
+
+    fn status(&self, at: &At<String>) -> Option<u16> {
+        let name = at.get()?;
+        let status = name.parse().ok().filter(|status| (300..=599).contains(status));
+        if status.is_none() {
+            self.context.push(
+                Problem::new(at.place, format!("{} refuses nobody", at.place.show(name)))
+                    .label("expected an HTTP status from 300 to 599"),
+            );
+        }
+        status
+    }
+
     fn opens(&self, at: &At<Amount>) -> Option<Quantity> {
         let opens = self.of_connections(self.quantity(*at.get()?, at.place)?, at);
         let clients = u64::from(self.member.count);
@@ -529,7 +571,7 @@ fn part(share: f64, clients: u32) -> f64 {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0, and small")]
-fn lower(bound: Bound, clients: u32, exact: bool) -> u64 {
+pub(super) fn lower(bound: Bound, clients: u32, exact: bool) -> u64 {
     match bound {
         Bound::Count(count) => count,
         Bound::Share(share) if exact => part(share, clients).round() as u64,
@@ -538,7 +580,7 @@ fn lower(bound: Bound, clients: u32, exact: bool) -> u64 {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0, and small")]
-fn upper(bound: Bound, clients: u32, exact: bool) -> u64 {
+pub(super) fn upper(bound: Bound, clients: u32, exact: bool) -> u64 {
     match bound {
         Bound::Count(count) => count,
         Bound::Share(share) if exact => part(share, clients).round() as u64,

@@ -9,6 +9,7 @@ mod link;
 mod population;
 mod possible;
 mod roster;
+mod server_side;
 mod threshold;
 mod traffic;
 mod upstream;
@@ -193,6 +194,7 @@ pub(super) fn plan(
     let expected = file.expect.as_ref().and_then(At::get);
     let expectations =
         expected.map(|expected| expect::all(&context, expected, &situation)).unwrap_or_default();
+    let server_side = server_side::all(&context, file);
     let thresholds = threshold::all(&context, file);
     let requires = requires(&context, file, &faults, &traffic);
     let duration = context.duration?;
@@ -217,6 +219,7 @@ pub(super) fn plan(
         streams,
         faults,
         expectations,
+        server_side,
         thresholds,
         hash: String::new(),
     };

@@ -165,6 +165,12 @@ fn kind(context: &Context<'_>, at: &At<String>) -> Option<UpstreamOn> {
     if name == "*" {
         return Some(UpstreamOn::EveryUserEvent);
     }
+    request_kind(context, at).map(UpstreamOn::Kind)
+}
+
+/// What a request is about.
+pub(super) fn request_kind(context: &Context<'_>, at: &At<String>) -> Option<RequestKind> {
+    let name = at.get()?.as_str();
     let is_plain = !RequestKind::NAMES.contains(&name) && !at.place.hidden;
     let spelt_out = RequestKind::spelt_out(name);
     if let Some(near) = closest(name, RequestKind::NAMES).filter(|_| is_plain && name != spelt_out)
@@ -177,7 +183,7 @@ fn kind(context: &Context<'_>, at: &At<String>) -> Option<UpstreamOn> {
         return None;
     }
     if let Ok(kind) = RequestKind::parse(name) {
-        return Some(UpstreamOn::Kind(kind));
+        return Some(kind);
     }
     context.push(
         Problem::new(at.place, format!("{} is no event", at.place.show(name)))

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use super::super::at::{At, Named};
 use super::super::units::{Amount, Factor, Lasting};
 use crate::protocol::CloseCategory;
+use crate::protocol::webhook::WebhookFailure;
 
 /// What must be true at the end.
 #[derive(Debug, Default)]
@@ -81,6 +82,8 @@ pub(in crate::scenario) struct PopulationExpectFile {
     pub closes: Option<At<Named<Amount>>>,
     /// When the hub decides on a drop.
     pub close_within: Option<At<CloseWithinFile>>,
+    /// Attempts that are refused, by HTTP status, whole: one that is not listed does not occur.
+    pub refused: Option<At<Named<Amount>>>,
     /// Connections opened in all.
     pub opens: Option<At<Amount>>,
     /// Clients that were dropped and came back.
@@ -147,4 +150,16 @@ pub(in crate::scenario) struct SteadyFile {
     pub ratio: At<Factor>,
     /// Or at most this much longer.
     pub or_delta: At<Lasting>,
+}
+
+/// Lines of the hub's log about events that did not get to their handler, or that it did not take.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct LogExpectFile {
+    /// Name of the event in the log.
+    pub event: At<WebhookFailure>,
+    /// The whole message, byte for byte; `{hub}` stands for the hub's name. Default: any.
+    pub message: Option<At<String>>,
+    /// How many lines. A share is one of the clients of all populations together.
+    pub count: At<Amount>,
 }

@@ -8,6 +8,7 @@ mod expectations;
 mod grammar;
 mod mistakes;
 mod profiles;
+mod server_side;
 mod upstream;
 
 use std::time::Duration;

@@ -8,6 +8,7 @@ mod interrupted;
 mod invariants;
 mod matrix;
 mod property;
+mod server_side;
 mod thresholds;
 
 use std::time::Duration;

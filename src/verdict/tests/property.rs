@@ -63,6 +63,7 @@ fn any_claim() -> impl Strategy<Value = Claim> {
         (any_category(), any::<(Duration, Duration)>()).prop_map(|(category, (from, to))| {
             Claim::CloseWithin { category, since: Since::Behaviour, from, to }
         }),
+        prop::collection::vec((any::<u16>(), any_quantity()), 0..3).prop_map(Claim::Refused),
         any_quantity().prop_map(Claim::Opens),
         any_quantity().prop_map(Claim::Recovered),
         any::<f64>().prop_map(|at_most| Claim::Amplification { at_most }),

@@ -1,0 +1,98 @@
+//! The claims of `[[expect_log]]` and `[expect_upstream]`, one check each.
+
+use super::expectation::{Answer, NOT_OBSERVED};
+use super::spoil::{Finding, Rests};
+use super::{CheckKind, words};
+use crate::measure::Summary;
+use crate::measure::summary::LogTally;
+use crate::scenario::Plan;
+use crate::scenario::plan::{LogExpectation, Quantity, RequestExpectation};
+
+/// One finding per claim, in file order: the log's first.
+pub(super) fn findings(plan: &Plan, summary: &Summary) -> Vec<Finding> {
+    let expected = &plan.server_side;
+    let log = expected.log.iter().map(|wanted| (wanted.path.clone(), log(summary, wanted)));
+    let requests =
+        expected.requests.iter().map(|wanted| (wanted.path.clone(), requests(summary, wanted)));
+    log.chain(requests).map(|(path, answer)| answer.finding(CheckKind::Expectation, path)).collect()
+}
+
+/// Whether every line of the log that is demanded has come.
+pub(super) fn is_decided(plan: &Plan, summary: &Summary) -> bool {
+    plan.server_side.log.iter().all(|wanted| {
+        let seen = summary.log.as_ref().map_or(0, |log| of(log, wanted));
+        seen >= wanted.count.at_least
+    })
+}
+
+/// Whether what was seen breaks the claim of a check, whatever would have come.
+pub(super) fn is_broken(plan: &Plan, summary: &Summary, path: &str) -> bool {
+    let log = || plan.server_side.log.iter().filter(|wanted| wanted.path == path);
+    let requests = || plan.server_side.requests.iter().filter(|wanted| wanted.path == path);
+    log().any(|wanted| {
+        summary.log.as_ref().is_some_and(|log| of(log, wanted) > wanted.count.at_most)
+    }) || requests().any(|wanted| {
+        let counts = summary.upstream.as_ref();
+        counts.is_some_and(|counts| counts.of(&wanted.kind).received > wanted.count.at_most)
+    })
+}
+
+fn of(log: &LogTally, wanted: &LogExpectation) -> u64 {
+    log.count(wanted.event, wanted.message.as_deref())
+}
+
+/// Whether a count is as demanded, when so many more were seen that may or may not belong to it.
+fn holds(wanted: Quantity, count: u64, unknown: u64) -> Option<bool> {
+    match (wanted.holds(count), wanted.holds(count.saturating_add(unknown))) {
+        (true, true) => Some(true),
+        (false, false) if unknown == 0 || count > wanted.at_most => Some(false),
+        (false, false) if count.saturating_add(unknown) < wanted.at_least => Some(false),
+        _ => None,
+    }
+}
+
+fn log(summary: &Summary, wanted: &LogExpectation) -> Answer {
+    let mut expected = format!("{} lines {}", wanted.event.name(), words::quantity(wanted.count));
+    if let Some(message) = &wanted.message {
+        expected = format!("{expected}: {message}");
+    }
+    let Some(log) = &summary.log else {
+        return Answer::of(None, expected, NOT_OBSERVED.to_owned(), Rests::Counts);
+    };
+    let count = of(log, wanted);
+    let holds = holds(wanted.count, count, log.of_further_lines);
+    let mut actual = format!("{} lines", words::count(count));
+    if log.of_further_lines > 0 {
+        let further = words::count(log.of_further_lines);
+        actual = format!("{actual}, and {further} that were not told apart");
+    }
+    let others = log.lines.iter().filter(|((event, message), _)| {
+        let is_other = wanted.message.as_ref().is_some_and(|wanted| wanted != message);
+        *event != wanted.event || is_other
+    });
+    // The other wording of the same event first: that is what a slip in a message looks like.
+    let nearest = others.clone().find(|((event, _), _)| *event == wanted.event);
+    if let (Some(false), Some(((event, message), count))) =
+        (holds, nearest.or_else(|| others.clone().next()))
+    {
+        let count = words::count(*count);
+        actual = format!("{actual}; there is {} {count}: {message}", event.name());
+    }
+    Answer::of(holds, expected, actual, Rests::Counts)
+}
+
+fn requests(summary: &Summary, wanted: &RequestExpectation) -> Answer {
+    let expected = format!("{} requests {}", wanted.kind, words::quantity(wanted.count));
+    let Some(counts) = &summary.upstream else {
+        let actual = "the application server's side was not observed".to_owned();
+        return Answer::of(None, expected, actual, Rests::Counts);
+    };
+    let count = counts.of(&wanted.kind).received;
+    let is_apart = counts.requests.contains_key(&wanted.kind);
+    let unknown = if is_apart { 0 } else { counts.of_further_kinds };
+    let mut actual = format!("{} requests {}", wanted.kind, words::count(count));
+    if unknown > 0 {
+        actual = format!("{actual}, and {} of further kinds", words::count(unknown));
+    }
+    Answer::of(holds(wanted.count, count, unknown), expected, actual, Rests::Counts)
+}
