@@ -138,7 +138,8 @@ async fn say_notices(mut told: mpsc::Receiver<Notice>) {
     }
 }
 
-/// What somebody else named (a run, a connection), short and without anything that moves the cursor.
+/// What somebody else named (a run, a connection), short and without anything that moves the
+/// cursor.
 pub(super) fn shown(run: &str) -> String {
     run.chars().filter(|letter| !letter.is_control()).take(NAME_MAX).collect()
 }

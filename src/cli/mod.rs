@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`run`], [`check`], [`list`], [`show`], [`new`], [`hub`], [`upstream`], [`schema`] | the subcommands |
+//! | [`run`], [`check`], [`list`], [`show`], [`new`], [`schema`] | subcommands |
+//! | [`hub`], [`upstream`] | subcommands that serve |
 //! | [`pick`] | names, folders, categories and files to scenarios and plans |
 //! | [`target`] | what `--target` means, and the guard around what is not ours |
 //! | [`session`] | one run: hub, engine, recorder, verdict, files |
