@@ -285,8 +285,12 @@ pub struct ClientEnd {
     pub pings: u64,
     /// Websocket pongs sent.
     pub pongs: u64,
-    /// Delivery of load messages to this connection.
+    /// Delivery of load messages to this connection, up to the end that the hub decided where
+    /// that is observed, else up to the end that the client knew of.
     pub delivery: DeliveryTally,
+    /// What of it is lost at the end of its streams; empty in a row, where it is settled.
+    #[serde(skip)]
+    pub tails: Vec<LostTail>,
 }
 
 /// How an attempt ended for the client. End of stream, reset and close frame are three different
@@ -410,6 +414,17 @@ pub struct DeliveryTally {
     pub duplicated: u64,
     /// Messages that arrived after a later one of the same stream.
     pub out_of_order: u64,
+}
+
+/// Expected messages of one stream behind the last one that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostTail {
+    /// Which stream.
+    pub stream: u32,
+    /// The first of them.
+    pub from: u32,
+    /// How many there are.
+    pub count: u32,
 }
 
 impl DeliveryTally {

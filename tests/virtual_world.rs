@@ -18,7 +18,7 @@ use squall::scenario;
 use tokio::time::Instant;
 
 /// Scenarios that are here for these tests.
-const OWN: [&str; 4] = ["distance", "signs", "server", "reload"];
+const OWN: [&str; 5] = ["distance", "signs", "server", "reload", "delay"];
 
 /// Of the shipped ones, those of which a part says as much as the whole.
 const SHORTER: [(&str, &[&str]); 2] =
@@ -199,9 +199,11 @@ fn another_seed_changes_what_is_drawn_and_nothing_else() {
     let root = tempfile::tempdir().unwrap();
     let started: Vec<_> = ["1", "2", "3"]
         .map(|seed| {
-            let [distance, signs, server] = ["distance", "signs", "server"].map(own);
-            let arguments =
-                ["--seed", seed, &distance, &signs, &server, "ping-timeout", "service-reload"];
+            let [distance, signs, server, delay] =
+                ["distance", "signs", "server", "delay"].map(own);
+            let drops = ["ping-timeout", "service-reload"];
+            let own = ["--seed", seed, &distance, &signs, &server, &delay];
+            let arguments = [&own[..], &drops].concat();
             start(root.path(), seed, &arguments)
         })
         .into_iter()
@@ -210,7 +212,7 @@ fn another_seed_changes_what_is_drawn_and_nothing_else() {
     let folders: Vec<_> = started.into_iter().map(Started::passed).collect();
     for (index, one) in folders.iter().enumerate() {
         for other in &folders[index + 1..] {
-            for drawn in ["distance", "signs"] {
+            for drawn in ["distance", "signs", "delay"] {
                 let differs = without_ids(&one.join(drawn)) != without_ids(&other.join(drawn));
                 assert!(differs, "{drawn} draws, and is the same with another seed");
             }

@@ -142,7 +142,7 @@ impl VirtualClient {
             }
         })
         .await?;
-        self.note_ending(id, planned, &ending)
+        self.note_ending(id, planned, ending)
     }
 
     /// The opening, unless the client is told to end at once, or to leave and the grace is over.
@@ -231,12 +231,18 @@ impl VirtualClient {
             pings: 0,
             pongs: 0,
             delivery: DeliveryTally::default(),
+            tails: Vec::new(),
         });
         Ended { at, wish, was_open: false }
     }
 
     /// The row of an attempt that was open; takes the session down.
-    fn note_ending(&self, attempt: AttemptId, planned: Instant, ending: &Ending) -> Option<Ended> {
+    fn note_ending(
+        &self,
+        attempt: AttemptId,
+        planned: Instant,
+        mut ending: Ending,
+    ) -> Option<Ended> {
         let session = self.session.borrow_mut().take()?;
         let me = &self.me;
         decrement(&me.shard.counts.open);
@@ -261,12 +267,13 @@ impl VirtualClient {
             pings: counts.pings,
             pongs: counts.pongs,
             delivery: ending.delivery,
+            tails: std::mem::take(&mut ending.tails),
         };
         me.tell(|| ClientStep::Ended {
             observation: ending.observation.clone(),
             wish: ending.wish,
         });
-        session.finish(me, ending);
+        session.finish(me, &ending);
         me.shard.ends.put(end);
         Some(Ended { at: ending.at, wish: ending.wish, was_open: true })
     }

@@ -2,6 +2,7 @@
 //! what waits for its acknowledgement.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -19,6 +20,10 @@ pub const BACKLOG_MAX: usize = 16 * 1024;
 
 /// Most messages of one connection that wait for their acknowledgement; more are not sent.
 pub const UNACKNOWLEDGED_MAX: usize = 16 * 1024;
+
+/// How long a message without acknowledgement may be on its way to the hub once the socket has
+/// taken it. Handed over later before a receiver's end, it may have come too late for that one.
+pub const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// A client's share of one traffic.
 #[derive(Debug)]
@@ -178,7 +183,8 @@ impl Publisher {
             if !outbox.has_handed(front.position) {
                 break;
             }
-            me.shard.book.note_acknowledged(front.stream, front.sequence);
+            let at_the_hub = me.ns(Instant::now() + ON_ITS_WAY);
+            me.shard.book.note_acknowledged(front.stream, front.sequence, at_the_hub);
             self.unhanded.pop_front();
         }
     }
@@ -203,8 +209,8 @@ impl Publisher {
         let lane = &mut self.lanes[awaited.lane];
         lane.in_flight = lane.in_flight.saturating_sub(1);
         if success == Success::Yes {
-            me.shard.book.note_acknowledged(lane.stream, awaited.sequence);
             let now_ns = me.ns(now);
+            me.shard.book.note_acknowledged(lane.stream, awaited.sequence, now_ns);
             let since = |then_ns| Identity::since_ns(now_ns, then_ns);
             let (response, service) = (since(awaited.planned_ns), since(awaited.sent_ns));
             me.record(LatencyKind::Acknowledgement, now_ns, response, service);

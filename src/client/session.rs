@@ -16,7 +16,7 @@ use super::publish::{Line, Publisher};
 use super::story::Reading;
 use super::talk::{CLOSE_NORMAL, Counts, Heard, Talk};
 use super::{Identity, Order};
-use crate::event::{ClientObservation, ClientStep, CloseFirst, DeliveryTally, Wish};
+use crate::event::{ClientObservation, ClientStep, CloseFirst, DeliveryTally, LostTail, Wish};
 use crate::measure::LatencyKind;
 use crate::net::relay::RelayHandle;
 use crate::net::{Due, Stream};
@@ -52,6 +52,8 @@ pub struct Ending {
     pub at: Instant,
     /// Delivery up to then.
     pub delivery: DeliveryTally,
+    /// What of it is lost at the end of its streams.
+    pub tails: Vec<LostTail>,
     leaving: HowLeft,
 }
 
@@ -456,7 +458,8 @@ impl Session {
         leaving: HowLeft,
         at: Instant,
     ) -> Ending {
-        Ending { observation, wish, at, delivery: self.talk.tracker.tally(), leaving }
+        let (delivery, tails) = self.talk.tracker.end();
+        Ending { observation, wish, at, delivery, tails, leaving }
     }
 
     /// Waits for the next deadline; pending without one. `now` is the instant up to which

@@ -1,5 +1,6 @@
 //! After the load: the hub's side of the last rows, its counters, and the sum of everything.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -184,7 +185,8 @@ impl Dispatcher {
     pub(super) fn finish_rows(&mut self) {
         self.stop_holding();
         self.take_halves();
-        let nothing = Joiner::new(HubView::NotObserved, HubTime::default());
+        let book = Arc::clone(&self.hands.book);
+        let nothing = Joiner::new(HubView::NotObserved, HubTime::default(), book);
         let mut joiner = std::mem::replace(&mut self.joiner, nothing);
         let mut rows = Vec::new();
         if self.stopped == Stop::Now {

@@ -1,8 +1,12 @@
 //! Joins the two sides of the ledger: one row per attempt, on the attempt's id and nothing else.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::event::{ClientEnd, ClientObservation, Evidence, HubSide, LedgerRow};
+use crate::measure::StreamBook;
+use crate::measure::delivery::Decision;
+use crate::measure::delivery::up_to_the_decision;
 use crate::protocol::AttemptId;
 use crate::protocol::control::{HubEnd, HubRefusal, LedgerEntry};
 
@@ -49,6 +53,7 @@ pub(super) enum HubView {
 pub(super) struct Joiner {
     view: HubView,
     time: HubTime,
+    book: Arc<StreamBook>,
     clients: BTreeMap<AttemptId, ClientEnd>,
     hub: BTreeMap<AttemptId, HubSide>,
     /// Client halves of which the hub must know.
@@ -61,10 +66,11 @@ pub(super) struct Joiner {
 
 impl Joiner {
     /// A joiner with nothing to join.
-    pub(super) fn new(view: HubView, time: HubTime) -> Self {
+    pub(super) fn new(view: HubView, time: HubTime, book: Arc<StreamBook>) -> Self {
         Self {
             view,
             time,
+            book,
             clients: BTreeMap::new(),
             hub: BTreeMap::new(),
             awaited: 0,
@@ -76,7 +82,7 @@ impl Joiner {
     /// Takes a client's half; gives the row when it is whole.
     pub(super) fn client(&mut self, end: ClientEnd) -> Option<LedgerRow> {
         if let Some(hub) = self.hub.remove(&end.attempt) {
-            return Some(observed(hub, end));
+            return Some(self.observed(hub, end));
         }
         if self.view == HubView::NotObserved {
             return Some(unobserved(end));
@@ -106,7 +112,7 @@ impl Joiner {
         match self.clients.remove(&attempt) {
             Some(end) => {
                 self.awaited -= u64::from(reached_the_hub(&end));
-                Some(observed(side, end))
+                Some(self.observed(side, end))
             }
             None => {
                 let twice = self.hub.insert(attempt, side).is_some();
@@ -114,6 +120,18 @@ impl Joiner {
                 None
             }
         }
+    }
+
+    /// The whole row. What the hub acknowledged after it had decided the connection's end was not
+    /// for this connection any more.
+    fn observed(&self, hub: HubSide, mut client: ClientEnd) -> LedgerRow {
+        if let HubSide::Ended(end) = &hub {
+            let decision = Decision { at_ns: end.decided_ns, queued: end.delivered };
+            let (tally, arrived) = (client.delivery, client.received);
+            client.delivery =
+                up_to_the_decision(tally, &client.tails, arrived, &self.book, decision);
+        }
+        row(hub, Evidence::Hub, client)
     }
 
     /// Client halves whose hub half must still come.
@@ -146,12 +164,7 @@ impl Joiner {
             HubView::NotObserved => self.lose_sight(),
             HubView::Observed => std::mem::take(&mut self.clients)
                 .into_values()
-                .map(|client| LedgerRow {
-                    attempt: client.attempt.clone(),
-                    hub: HubSide::NotSeen,
-                    evidence: Evidence::Hub,
-                    client,
-                })
+                .map(|client| row(HubSide::NotSeen, Evidence::Hub, client))
                 .collect(),
         };
         (rows, self.unmatched + self.hub.len() as u64)
@@ -163,17 +176,13 @@ fn reached_the_hub(end: &ClientEnd) -> bool {
     end.opened_ns.is_some() || matches!(end.observation, ClientObservation::Refused { .. })
 }
 
-fn observed(hub: HubSide, client: ClientEnd) -> LedgerRow {
-    LedgerRow { attempt: client.attempt.clone(), hub, evidence: Evidence::Hub, client }
+fn unobserved(client: ClientEnd) -> LedgerRow {
+    row(HubSide::NotObserved, Evidence::None, client)
 }
 
-fn unobserved(client: ClientEnd) -> LedgerRow {
-    LedgerRow {
-        attempt: client.attempt.clone(),
-        hub: HubSide::NotObserved,
-        evidence: Evidence::None,
-        client,
-    }
+fn row(hub: HubSide, evidence: Evidence, client: ClientEnd) -> LedgerRow {
+    let client = ClientEnd { tails: Vec::new(), ..client };
+    LedgerRow { attempt: client.attempt.clone(), hub, evidence, client }
 }
 
 #[cfg(test)]
@@ -182,18 +191,18 @@ mod tests {
 
     use super::*;
     use crate::engine::testkit::{client_end, hub_end, hub_refusal};
-    use crate::event::ConnectFailure;
+    use crate::event::{ConnectFailure, DeliveryTally, LostTail};
     use crate::protocol::CloseCategory;
     use proptest::prelude::*;
 
     fn joiner() -> Joiner {
-        Joiner::new(HubView::Observed, HubTime::default())
+        Joiner::new(HubView::Observed, HubTime::default(), StreamBook::new(0))
     }
 
     #[test]
     fn times_of_the_hub_become_times_of_the_run() {
         let time = HubTime { epoch_unix_ns: 1_000_000, ahead_ns: 500 };
-        let mut joiner = Joiner::new(HubView::Observed, time);
+        let mut joiner = Joiner::new(HubView::Observed, time, StreamBook::new(0));
         let mut end = hub_end("a", 0, 0);
         end.opened_ns = 1_000_000;
         end.decided_ns = 1_000_700;
@@ -236,6 +245,55 @@ mod tests {
         }
     }
 
+    /// A client's half that missed everything from the third message of stream 0 up to the ninth.
+    fn missed_the_end() -> ClientEnd {
+        let mut end = client_end("a", 0, 0);
+        end.received = 2;
+        end.delivery = DeliveryTally { expected: 9, received: 2, lost: 7, ..Default::default() };
+        end.tails = vec![LostTail { stream: 0, from: 3, count: 7 }];
+        end
+    }
+
+    /// A joiner of a run in which message n of stream 0 was acknowledged at second n, with a hub
+    /// whose clock is three seconds ahead; and the hub's half of an end decided after second 5.
+    fn delayed() -> (Joiner, LedgerEntry) {
+        const SECOND: u64 = 1_000_000_000;
+        let book = StreamBook::new(1);
+        (1..=9).for_each(|n| book.note_acknowledged(0, n, u64::from(n) * SECOND));
+        let time = HubTime { epoch_unix_ns: 100 * SECOND, ahead_ns: 3_000_000_000 };
+        let mut end = hub_end("a", 0, 0);
+        end.decided_ns = (100 + 3 + 5) * SECOND + SECOND / 2;
+        end.delivered = 2;
+        let joiner = Joiner::new(HubView::Observed, time, book);
+        (joiner, LedgerEntry::Ended(Box::new(end)))
+    }
+
+    #[test]
+    fn messages_are_expected_up_to_the_end_that_the_hub_decided() {
+        let wanted = DeliveryTally { expected: 5, received: 2, lost: 3, ..Default::default() };
+        let (mut joiner, hub) = delayed();
+        joiner.hub(hub);
+        let row = joiner.client(missed_the_end()).unwrap();
+        assert_eq!((row.client.delivery, row.client.tails), (wanted, Vec::new()));
+        let (mut joiner, hub) = delayed();
+        joiner.client(missed_the_end());
+        let row = joiner.hub(hub).unwrap();
+        assert_eq!((row.client.delivery, row.client.tails), (wanted, Vec::new()));
+    }
+
+    #[test]
+    fn where_the_hub_is_not_observed_messages_are_expected_up_to_the_clients_end() {
+        let whole = missed_the_end().delivery;
+        let (mut joiner, _) = delayed();
+        joiner.client(missed_the_end());
+        let rows = [joiner.lose_sight(), Vec::from_iter(joiner.client(missed_the_end()))].concat();
+        let (mut joiner, _) = delayed();
+        joiner.client(missed_the_end());
+        let rows = [rows, joiner.finish().0].concat();
+        let told = rows.iter().map(|row| (row.client.delivery, row.client.tails.len()));
+        assert_eq!(told.collect::<Vec<_>>(), [(whole, 0); 3]);
+    }
+
     #[test]
     fn leftovers_are_not_seen_or_unmatched() {
         let mut joiner = joiner();
@@ -259,7 +317,7 @@ mod tests {
 
     #[test]
     fn without_the_hubs_side_nothing_is_invented() {
-        let mut joiner = Joiner::new(HubView::NotObserved, HubTime::default());
+        let mut joiner = Joiner::new(HubView::NotObserved, HubTime::default(), StreamBook::new(0));
         let row = joiner.client(client_end("a", 0, 0)).unwrap();
         assert_eq!((row.hub, row.evidence), (HubSide::NotObserved, Evidence::None));
     }

@@ -134,7 +134,7 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
 
     let (outcome, outcomes) = mpsc::channel(OUTCOMES_MAX);
     let time = HubTime { epoch_unix_ns: clock.at_ns(epoch), ahead_ns: opened.hub_ahead_ns };
-    let joiner = Joiner::new(opened.view, time);
+    let joiner = Joiner::new(opened.view, time, Arc::clone(&book));
     let state = StoryState::new(watched, target.control, time);
     let hands = Rc::new(Hands {
         plan,

@@ -58,7 +58,8 @@ async fn send_all(hands: &Hands, traffic: usize, mut stop: oneshot::Receiver<()>
             None => false,
         };
         if sent {
-            hands.book.note_acknowledged(stream, sequence);
+            let answered = Instant::now().saturating_duration_since(hands.epoch);
+            hands.book.note_acknowledged(stream, sequence, nanoseconds(answered));
             hands.record_rest(planned, started);
         } else {
             failed += 1;

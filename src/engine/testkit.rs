@@ -87,6 +87,7 @@ pub(crate) fn client_end(population: &str, index: u32, number: u32) -> ClientEnd
         pings: 0,
         pongs: 0,
         delivery: DeliveryTally::default(),
+        tails: Vec::new(),
     }
 }
 

@@ -1,65 +1,19 @@
 //! Per subscriber: expected, received, lost, duplicated, out of order.
 //!
 //! A stream is one (sender, group) pair; its messages are numbered from 1. Expected are the
-//! messages the hub acknowledged between a member's join acknowledgement and its end. Two facts
-//! make that exact without asking the hub: what is sent after the member has read its join
+//! messages the hub acknowledged between a member's join acknowledgement and its decided end. Two
+//! facts make that exact without asking the hub: what is sent after the member has read its join
 //! acknowledgement reaches the hub after the join, and the hub queues a message for its members
 //! before it acknowledges it.
+//!
+//! A client learns of its end later than the hub decides it, so its own tally counts too much at
+//! the end of each stream. Where the hub's side is observed, [`up_to_the_decision`] takes that out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::StreamBook;
 use crate::event::DeliveryTally;
-
-/// For every stream of the plan, the highest sequence sent and the highest acknowledged so far.
-/// Shared by the threads of a run: written by the sender's thread only, read by subscribers.
-///
-/// Relaxed order is enough: each number stands for itself and only grows, and between a note and
-/// the subscriber that must have seen it lies a message through the hub.
-#[derive(Debug)]
-pub struct StreamBook {
-    sent: Vec<AtomicU32>,
-    acknowledged: Vec<AtomicU32>,
-}
-
-impl StreamBook {
-    /// A book of `streams` streams with nothing sent.
-    #[must_use]
-    pub fn new(streams: usize) -> Arc<Self> {
-        let zeros = || std::iter::repeat_with(AtomicU32::default).take(streams).collect();
-        Arc::new(Self { sent: zeros(), acknowledged: zeros() })
-    }
-
-    /// Notes that a stream's next message is being sent.
-    pub fn note_sent(&self, stream: u32, sequence: u32) {
-        note(&self.sent, stream, sequence);
-    }
-
-    /// Notes an acknowledgement (or, for senders that ask for none, the hand-over to the socket).
-    pub fn note_acknowledged(&self, stream: u32, sequence: u32) {
-        note(&self.acknowledged, stream, sequence);
-    }
-
-    /// Highest sequence sent; 0 when nothing was. `None` when the plan has no such stream.
-    fn sent(&self, stream: u32) -> Option<u32> {
-        Some(self.sent.get(index(stream))?.load(Ordering::Relaxed))
-    }
-
-    /// Highest sequence acknowledged; 0 when none was.
-    fn acknowledged(&self, stream: u32) -> u32 {
-        self.acknowledged.get(index(stream)).map_or(0, |highest| highest.load(Ordering::Relaxed))
-    }
-}
-
-fn note(book: &[AtomicU32], stream: u32, sequence: u32) {
-    if let Some(highest) = book.get(index(stream)) {
-        highest.fetch_max(sequence, Ordering::Relaxed);
-    }
-}
-
-const fn index(stream: u32) -> usize {
-    stream as usize
-}
+use crate::event::LostTail;
 
 /// One connection's view of the streams of the groups it is in.
 ///
@@ -197,11 +151,11 @@ impl DeliveryTracker {
         }
     }
 
-    /// The tally at the end. After a drop (no [`Self::leaving`]) what the hub had acknowledged by
-    /// now is expected.
+    /// The tally at the end, and what of it is lost behind the last message that came of a stream.
+    /// After a drop (no [`Self::leaving`]) what the hub had acknowledged by now is expected.
     #[must_use]
-    pub fn tally(&self) -> DeliveryTally {
-        let mut sum = DeliveryTally::default();
+    pub fn end(&self) -> (DeliveryTally, Vec<LostTail>) {
+        let (mut sum, mut tails) = (DeliveryTally::default(), Vec::new());
         for stream in &self.streams {
             let demanded_to = match stream.demand {
                 Demand::Nothing => 0,
@@ -209,6 +163,13 @@ impl DeliveryTracker {
                 Demand::UpTo(sequence) => sequence,
             };
             let missing_at_the_end = demanded_to.saturating_add(1).saturating_sub(stream.next);
+            if missing_at_the_end > 0 {
+                tails.push(LostTail {
+                    stream: stream.stream,
+                    from: stream.next,
+                    count: missing_at_the_end,
+                });
+            }
             let received = u64::from(stream.received);
             let duplicated = u64::from(stream.duplicated);
             let lost = u64::from(stream.missing) + u64::from(missing_at_the_end);
@@ -220,7 +181,7 @@ impl DeliveryTracker {
                 out_of_order: u64::from(stream.out_of_order),
             });
         }
-        sum
+        (sum, tails)
     }
 
     fn find(&self, stream: u32) -> Result<usize, usize> {
@@ -285,6 +246,47 @@ impl Gap {
     }
 }
 
+/// The end of a connection as the hub decided it.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// When, in nanoseconds of the run.
+    pub at_ns: u64,
+    /// Messages that the hub had queued for the connection by then.
+    pub queued: u64,
+}
+
+/// A client's tally up to the end that the hub decided. `tails` are those of the client's end,
+/// `arrived` all messages that it received.
+///
+/// Of a tail stay lost the messages whose acknowledgement had been read when the hub decided: it
+/// had queued them by then. (That holds for a hub with a clock of its own too. Its times may be
+/// wrong by half of the shortest round trip, and no acknowledgement comes back faster than that
+/// makes up for.) Of the others the client's side cannot tell which the hub queued before it
+/// decided. The hub says how many it queued in all; as many of them as never came stay lost.
+#[must_use]
+pub fn up_to_the_decision(
+    tally: DeliveryTally,
+    tails: &[LostTail],
+    arrived: u64,
+    book: &StreamBook,
+    decision: Decision,
+) -> DeliveryTally {
+    let all: u64 = tails.iter().map(|tail| u64::from(tail.count)).sum();
+    let known = |tail: &LostTail| {
+        let before = book.acknowledged_before(tail.stream, decision.at_ns).saturating_add(1);
+        u64::from(before.saturating_sub(tail.from).min(tail.count))
+    };
+    let known: u64 = tails.iter().map(known).sum();
+    let missing_between = tally.lost - all;
+    let never_came = decision.queued.saturating_sub(arrived).saturating_sub(missing_between);
+    let after_the_decision = all - never_came.clamp(known, all);
+    DeliveryTally {
+        expected: tally.expected - after_the_decision,
+        lost: tally.lost - after_the_decision,
+        ..tally
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -292,6 +294,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl DeliveryTracker {
+        fn tally(&self) -> DeliveryTally {
+            self.end().0
+        }
+    }
 
     /// A tracker that joined stream 0 before anything was sent; then `count` messages were sent,
     /// acknowledged, and `arrived` arrived.
@@ -303,7 +311,7 @@ mod tests {
         for &sequence in arrived {
             tracker.received(0, sequence);
         }
-        book.note_acknowledged(0, count);
+        book.note_acknowledged(0, count, 0);
         tracker.tally()
     }
 
@@ -340,7 +348,7 @@ mod tests {
             tracker.tally()
         };
         book.note_sent(0, 10);
-        book.note_acknowledged(0, 8);
+        book.note_acknowledged(0, 8, 0);
         assert_eq!(tracker_after(&[]), tally(0, 0, 0, 0, 0));
         assert_eq!(tracker_after(&[11]), tally(1, 1, 0, 0, 0));
         assert_eq!(tracker_after(&[9, 10, 11]), tally(3, 3, 0, 0, 0));
@@ -355,7 +363,7 @@ mod tests {
         let mut tracker = DeliveryTracker::new(Arc::clone(&book));
         book.note_sent(0, 5);
         tracker.received(0, 4);
-        book.note_acknowledged(0, 5);
+        book.note_acknowledged(0, 5, 0);
         assert_eq!(tracker.tally(), tally(1, 1, 0, 0, 0));
         tracker.joined(&[0]);
         assert_eq!(tracker.tally(), tally(2, 1, 1, 0, 0));
@@ -368,16 +376,81 @@ mod tests {
         let book = StreamBook::new(2);
         let mut tracker = DeliveryTracker::new(Arc::clone(&book));
         tracker.joined(&[1, 0]);
-        book.note_acknowledged(0, 3);
+        book.note_acknowledged(0, 3, 0);
         for sequence in 1..=3 {
             tracker.received(0, sequence);
         }
         tracker.leaving();
-        book.note_acknowledged(0, 9);
-        book.note_acknowledged(1, 9);
+        book.note_acknowledged(0, 9, 0);
+        book.note_acknowledged(1, 9, 0);
         assert_eq!(tracker.tally(), tally(3, 3, 0, 0, 0));
         tracker.received(0, 4);
         assert_eq!(tracker.tally(), tally(4, 4, 0, 0, 0));
+    }
+
+    /// What is left of the tally of one stream, of which the first `arrived` of `acknowledged`
+    /// messages came, each acknowledged at a second of its own, when the hub decided at
+    /// `decided_ns` and had queued `queued`.
+    fn settled(acknowledged: u32, arrived: u32, decided_ns: u64, queued: u64) -> DeliveryTally {
+        let book = StreamBook::new(1);
+        let mut tracker = DeliveryTracker::new(Arc::clone(&book));
+        tracker.joined(&[0]);
+        (1..=acknowledged).for_each(|n| book.note_acknowledged(0, n, u64::from(n) * SECOND));
+        (1..=arrived).for_each(|n| tracker.received(0, n));
+        let (tally, tails) = tracker.end();
+        let decision = Decision { at_ns: decided_ns, queued };
+        up_to_the_decision(tally, &tails, u64::from(arrived), &book, decision)
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+    const LATER: u64 = 10_000_000;
+
+    #[test]
+    fn what_was_acknowledged_after_the_decision_is_not_expected() {
+        assert_eq!(settled(9, 6, 6 * SECOND + LATER, 6), tally(6, 6, 0, 0, 0));
+        assert_eq!(settled(9, 0, SECOND, 0), tally(0, 0, 0, 0, 0));
+        // At the very instant: the hub says that it had queued none of them.
+        assert_eq!(settled(9, 6, 7 * SECOND, 6), tally(6, 6, 0, 0, 0));
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_the_decision_stays_lost_whatever_the_hub_says() {
+        for queued in [0, 6, 8] {
+            assert_eq!(settled(9, 6, 8 * SECOND + LATER, queued), tally(8, 6, 2, 0, 0), "{queued}");
+        }
+        assert_eq!(settled(9, 6, 60 * SECOND, 6), tally(9, 6, 3, 0, 0));
+        assert_eq!(settled(9, 9, 60 * SECOND, 9), tally(9, 9, 0, 0, 0));
+    }
+
+    #[test]
+    fn what_the_hub_queued_before_the_decision_stays_lost_though_acknowledged_after_it() {
+        assert_eq!(settled(9, 6, 6 * SECOND + LATER, 8), tally(8, 6, 2, 0, 0));
+        assert_eq!(settled(9, 6, 6 * SECOND + LATER, 99), tally(9, 6, 3, 0, 0));
+        // So it is where the instants are no longer known.
+        assert_eq!(settled(99, 6, 6 * SECOND, 8), tally(8, 6, 2, 0, 0));
+    }
+
+    #[test]
+    fn what_is_lost_between_others_stays_lost_and_is_none_of_the_tail() {
+        let book = StreamBook::new(2);
+        let mut tracker = DeliveryTracker::new(Arc::clone(&book));
+        tracker.joined(&[0, 1]);
+        tracker.received(0, 1);
+        tracker.received(0, 4);
+        book.note_acknowledged(0, 4, 0);
+        book.note_acknowledged(0, 6, SECOND);
+        book.note_acknowledged(1, 3, SECOND);
+        tracker.leaving();
+        book.note_acknowledged(1, 9, 2 * SECOND);
+        let (all, tails) = tracker.end();
+        assert_eq!(all, tally(9, 2, 7, 0, 0));
+        assert_eq!(tails.iter().map(|tail| tail.count).sum::<u32>(), 5);
+        let left =
+            |at_ns, queued| up_to_the_decision(all, &tails, 2, &book, Decision { at_ns, queued });
+        assert_eq!(left(SECOND, 2), tally(4, 2, 2, 0, 0));
+        assert_eq!(left(SECOND, 4), tally(4, 2, 2, 0, 0));
+        assert_eq!(left(SECOND, 5), tally(5, 2, 3, 0, 0));
+        assert_eq!(left(2 * SECOND, 2), all);
     }
 
     #[test]
@@ -513,10 +586,10 @@ mod tests {
                 }
                 sent_before
             });
-            book.note_acknowledged(3, acknowledged);
+            book.note_acknowledged(3, acknowledged, 0);
             if leaves {
                 tracker.leaving();
-                book.note_acknowledged(3, acknowledged + 10);
+                book.note_acknowledged(3, acknowledged + 10, 0);
             }
             let mut all = naive(&arrived, joined, acknowledged);
             prop_assert_eq!(all.expected, all.received - all.duplicated + all.lost);

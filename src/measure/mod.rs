@@ -6,11 +6,13 @@
 pub mod delivery;
 pub mod latency;
 mod recovery;
+mod stream_book;
 pub mod summary;
 mod timings;
 
-pub use delivery::{DeliveryTracker, StreamBook};
+pub use delivery::DeliveryTracker;
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
+pub use stream_book::StreamBook;
 pub use summary::{
     CloseKey, CloseTally, EndKind, GeneratorHealth, LiveCounts, Memory, OpenEnds,
     PopulationSummary, Summary,

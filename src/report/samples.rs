@@ -315,6 +315,7 @@ fn row(population: &str, index: u32, hub: HubSide, observation: ClientObservatio
             pings: 4,
             pongs: 0,
             delivery: DeliveryTally::default(),
+            tails: Vec::new(),
         },
     }
 }

@@ -7,6 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::kit::*;
 use crate::client::VirtualClient;
+use crate::client::publish::ON_ITS_WAY;
+use crate::measure::delivery::{Decision, up_to_the_decision};
 use crate::measure::{LatencyKind, Stage};
 use crate::protocol::Subprotocol;
 use crate::protocol::stamp::Stamp;
@@ -116,8 +118,10 @@ fn what_the_hub_acknowledged_and_never_delivered_is_lost() {
             ack(&mut peer, ack_id.unwrap()).await;
         }
         drop(peer);
-        let tally = world.end().await.delivery;
+        let end = world.end().await;
+        let tally = end.delivery;
         assert_eq!((tally.expected, tally.received, tally.lost), (3, 2, 1));
+        assert_eq!(end.tails, [], "it is lost between others");
     });
 }
 
@@ -166,7 +170,16 @@ fn without_acknowledgement_the_hand_over_counts() {
         assert_eq!(world.shard.counts.unacknowledged.get(), 0);
         drop(peer);
         // Never delivered back, though the hub took it.
-        assert_eq!(world.end().await.delivery.lost, 1);
+        let end = world.end().await;
+        assert_eq!((end.delivery.expected, end.delivery.lost), (1, 1));
+        // Whether it took it before it decided the end of a receiver, is known some time later.
+        let expected = |at_ns| {
+            let (decision, book) = (Decision { at_ns, queued: 0 }, &world.shard.book);
+            up_to_the_decision(end.delivery, &end.tails, end.received, book, decision).expected
+        };
+        let on_its_way = u64::try_from(ON_ITS_WAY.as_nanos()).unwrap();
+        assert_eq!(expected(end.ended_ns), 0);
+        assert_eq!(expected(end.ended_ns + 2 * on_its_way), 1);
     });
 }
 
