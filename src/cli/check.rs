@@ -66,6 +66,8 @@ pub fn fit_world(plans: &[Plan], world: World) -> Result<(), CliError> {
 /// What a plan would do here.
 struct Checked<'a> {
     plan: &'a Plan,
+    /// The world that was asked for.
+    world: World,
     forecasts: Vec<Forecast>,
     need: Need,
     limits: Limits,
@@ -84,6 +86,7 @@ impl<'a> Checked<'a> {
         let need = predict::need(plan, place);
         Self {
             plan,
+            world,
             forecasts: predict::forecasts(plan),
             short: predict::budget_problem(&need, place, &limits),
             need,
@@ -97,7 +100,7 @@ impl<'a> Checked<'a> {
         self.populations(&mut out);
         self.timeline(&mut out);
         self.needs(&mut out);
-        if let Some(why) = predict::only_virtual(self.plan) {
+        if let (World::Sockets, Some(why)) = (self.world, predict::only_virtual(self.plan)) {
             let words = format!("--world virtual: {why}");
             out.push_str(&text::noted(text::style_of(Outcome::Undetermined), "needs", &words));
         }
