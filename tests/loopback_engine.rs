@@ -56,6 +56,7 @@ impl Hub {
                     keys,
                     control,
                     seed: 1,
+                    dialling: squall::net::Dialling::Sockets { ca_file: None },
                     notices: None,
                 };
                 hub::serve(options, async { drop(stopped.await) }, Duration::from_secs(1)).await

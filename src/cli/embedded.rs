@@ -11,7 +11,9 @@ use tokio::task::LocalSet;
 
 use super::CliError;
 use crate::hub::{self, ControlApi, HubOptions};
-use crate::net::{Clock, Connector, Dialler, ListenOptions, Listener, Network, TcpListener};
+use crate::net::{
+    Clock, Connector, Dialler, Dialling, ListenOptions, Listener, Network, TcpListener,
+};
 use crate::pace::{self, Purpose};
 use crate::protocol::connection_string::Scheme;
 use crate::protocol::token::AccessKeys;
@@ -50,7 +52,7 @@ impl Start {
         Self { settings, clock, seed, key: draw_key(seed) }
     }
 
-    async fn serve(self, listener: Listener, stopped: oneshot::Receiver<()>) {
+    async fn serve(self, listener: Listener, dialling: Dialling, stopped: oneshot::Receiver<()>) {
         let Self { settings, clock, seed, key } = self;
         let options = HubOptions {
             listener,
@@ -59,6 +61,7 @@ impl Start {
             keys: AccessKeys { primary: key, secondary: None },
             control: ControlApi::Loopback,
             seed,
+            dialling,
             notices: None,
         };
         // A starter that is gone is a reason to stop as well.
@@ -116,8 +119,10 @@ impl EmbeddedHub {
             .map_err(|error| CliError::Internal(format!("no place for the hub: {error}")))?;
         let (stop, stopped) = oneshot::channel();
         let (done_sender, done) = oneshot::channel();
+        let dialled = network.clone();
         tokio::task::spawn_local(async move {
-            start.serve(Listener::Links(listener), stopped).await;
+            let dialling = Dialling::Links(dialled);
+            start.serve(Listener::Links(listener), dialling, stopped).await;
             let _ = done_sender.send(());
         });
         Ok(Self { connector: Connector::Links { network, endpoint }, key, stop, done })
@@ -156,7 +161,8 @@ fn serve_on_thread(
             }
         };
         if ready.send(Ok(local)).is_ok() {
-            start.serve(Listener::Tcp(listener), stopped).await;
+            let dialling = Dialling::Sockets { ca_file: None };
+            start.serve(Listener::Tcp(listener), dialling, stopped).await;
         }
     });
 }

@@ -11,7 +11,7 @@ use super::interrupt::Interrupts;
 use super::target::secret;
 use super::{CliError, Exit, embedded, pick, print, say};
 use crate::hub::{self, ControlApi, HubOptions, Notice};
-use crate::net::{Clock, ListenOptions, Listener, TcpListener};
+use crate::net::{Clock, Dialling, ListenOptions, Listener, TcpListener};
 use crate::protocol::connection_string::{DEVELOPMENT_KEY, Scheme};
 use crate::protocol::settings::{LifeSign, Tier};
 use crate::protocol::token::AccessKeys;
@@ -111,6 +111,7 @@ async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Resul
         keys: AccessKeys { primary: key, secondary: None },
         control: ControlApi::Loopback,
         seed: clock.now_ns(),
+        dialling: Dialling::Sockets { ca_file: None },
         notices: Some(notices),
     };
     tokio::select! {

@@ -130,7 +130,12 @@ async fn open_controlled(
 ) -> Result<Opened, EngineError> {
     let hub_ahead_ns = meet(&mut caller, clock).await?;
     let watched = feeds.story.as_ref().map(|story| story.watched.clone());
-    let start = StartTimeline { run: plan.name.clone(), settings: plan.hub.clone(), watched };
+    let start = StartTimeline {
+        run: plan.name.clone(),
+        settings: plan.hub.clone(),
+        watched,
+        upstream: None,
+    };
     match caller.post(TIMELINE_PATH, &start).await {
         Ok(answer) => {
             parse::<TimelineStarted>(TIMELINE_PATH, &answer)

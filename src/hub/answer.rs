@@ -36,11 +36,6 @@ pub fn empty(status: StatusCode) -> Answer {
     answer
 }
 
-/// An answer of plain text.
-pub fn text(status: StatusCode, body: &'static str) -> Answer {
-    with_body(status, "text/plain; charset=utf-8", Bytes::from_static(body.as_bytes()))
-}
-
 /// An answer of JSON.
 pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
     match serde_json::to_vec(value) {

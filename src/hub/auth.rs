@@ -42,17 +42,17 @@ fn check(hub: &Hub, token: &str, audiences: &[String]) -> Result<Claims, TokenEr
 
 /// Checks the token of a connect request: `access_token` of the query, else the header. `None`
 /// without a token.
-pub fn check_client(
+pub fn check_client<'a>(
     hub: &Hub,
-    request: &Parts,
-    query: &Query,
+    request: &'a Parts,
+    query: &'a Query,
     hub_name: &str,
-) -> Option<Result<Claims, TokenError>> {
+) -> Option<(&'a str, Result<Claims, TokenError>)> {
     let token = query.first("access_token").or_else(|| bearer(request))?;
     let audiences: Vec<_> = endpoints(host(request))
         .map(|endpoint| format!("{endpoint}/client/hubs/{hub_name}"))
         .collect();
-    Some(check(hub, token, &audiences))
+    Some((token, check(hub, token, &audiences)))
 }
 
 /// Checks the token of a REST or control request: its audience is the request's URL with or without

@@ -11,6 +11,7 @@ use super::state::Hub;
 use super::story;
 use super::tally;
 use super::trace;
+use super::webhook;
 use crate::protocol::control::{HubEnd, HubWire, LedgerEntry};
 use crate::protocol::settings::WireForm;
 use crate::protocol::story::HubStep;
@@ -135,6 +136,10 @@ pub fn end(hub: &Hub, connection: &Rc<Connection>, cause: Cause) {
     tell_decided(hub, connection, category);
     say_farewell(hub, connection, &end);
     *connection.end.borrow_mut() = Some(Box::new(end));
+    if let (Some(dialogue), Some(hub)) = (&connection.dialogue, hub.shared()) {
+        dialogue.drop_held();
+        webhook::disconnected(&hub, dialogue, category.log_reason());
+    }
     connection.wake();
 }
 

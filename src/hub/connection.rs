@@ -13,6 +13,7 @@ use super::acks::AckHistory;
 use super::close::End;
 use super::queue::{FrameKind, OutboundQueue};
 use super::story::OpenPings;
+use super::webhook::Dialogue;
 use crate::net::Stream;
 use crate::protocol::AttemptId;
 
@@ -48,6 +49,8 @@ pub struct Identity {
     pub peer: SocketAddr,
     /// What it speaks.
     pub mode: Mode,
+    /// Its events so far; `None` on a hub without event handlers.
+    pub dialogue: Option<Rc<Dialogue>>,
 }
 
 /// One accepted connection, from the decision to send 101 until its socket is gone.
@@ -61,6 +64,8 @@ pub struct Connection {
     pub attempt: Option<AttemptId>,
     pub peer: SocketAddr,
     pub mode: Mode,
+    /// Its events; `None` on a hub without event handlers.
+    pub dialogue: Option<Rc<Dialogue>>,
     /// Which timeline it belongs to; the ledger of a later one does not know it.
     pub timeline: u64,
     pub opened: Instant,
@@ -106,7 +111,7 @@ impl Connection {
         keep_alive: crate::protocol::settings::KeepAlive,
         open_pings: Option<Box<OpenPings>>,
     ) -> Self {
-        let Identity { hub_name, user_id, roles, attempt, peer, mode } = identity;
+        let Identity { hub_name, user_id, roles, attempt, peer, mode, dialogue } = identity;
         Self {
             serial,
             id,
@@ -116,6 +121,7 @@ impl Connection {
             attempt,
             peer,
             mode,
+            dialogue,
             timeline,
             opened: now,
             open_pings,
@@ -152,6 +158,16 @@ impl Connection {
         if was_empty {
             self.wake();
         }
+    }
+
+    /// Whether its frames wait for the end of a user event, and nothing more of it is to be read.
+    pub fn is_unread(&self) -> bool {
+        self.dialogue.as_ref().is_some_and(|dialogue| dialogue.is_full()) && !self.is_ended()
+    }
+
+    /// Whether the client's close frame waits for the end of a user event.
+    pub fn holds_close(&self) -> bool {
+        self.dialogue.as_ref().is_some_and(|dialogue| dialogue.holds_close())
     }
 
     /// Has the pump look again.

@@ -18,11 +18,12 @@ use super::faults;
 use super::log::LogBody;
 use super::runs::Reader;
 use super::state::Hub;
-use crate::protocol::HubSettings;
 use crate::protocol::control::{
     CAPABILITIES_PATH, CONTROL_VERSION, COUNTERS_PATH, Capabilities, FAULT_PATH, HubFault,
     LEDGER_PATH, STORY_PATH, StartTimeline, TIMELINE_PATH, TRACE_PATH, TimelineStarted,
+    WEBHOOKS_PATH,
 };
+use crate::protocol::{Endpoint, HubSettings};
 
 /// Shortest keep-alive and handshake time: the clock's own resolution.
 const TIME_MIN: Duration = Duration::from_millis(1);
@@ -54,6 +55,7 @@ async fn run(hub: &Rc<Hub>, request: &Parts, body: Incoming) -> Result<Answer, R
             Ok(answer::lines(LogBody::new(Rc::clone(&hub.ledger)).held_by(reader)))
         }
         (&Method::GET, TRACE_PATH) => Ok(answer::lines(LogBody::new(Rc::clone(&hub.trace)))),
+        (&Method::GET, WEBHOOKS_PATH) => Ok(answer::json(StatusCode::OK, &hub.webhooks.times())),
         (&Method::GET, STORY_PATH) => Ok(answer::lines(LogBody::new(Rc::clone(&hub.story.log)))),
         (&Method::POST, TIMELINE_PATH) => {
             start_timeline(hub, parse(&read_body(body, within).await?)?)
@@ -82,7 +84,9 @@ fn start_timeline(hub: &Hub, start: StartTimeline) -> Result<Answer, Refusal> {
         ));
     }
     check(&start.settings)?;
-    hub.start_timeline(start.run, start.settings, start.watched);
+    let upstream = start.upstream.as_deref().map(Endpoint::parse).transpose();
+    let upstream = upstream.map_err(|why| Refusal::bad_request("upstream", why))?;
+    hub.start_timeline(start.run, start.settings, start.watched, upstream);
     Ok(answer::json(StatusCode::OK, &TimelineStarted { now_ns: hub.clock.now_ns() }))
 }
 

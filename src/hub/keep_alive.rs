@@ -113,7 +113,8 @@ pub fn note_frame(hub: &Hub, connection: &Connection, is_pong: bool) {
 
 /// Looks at a connection whose ping was due at `due`, after its socket was read.
 pub fn check(hub: &Hub, connection: &Rc<Connection>, due: Instant) {
-    if connection.silent_until.get() < due {
+    // Whose pongs the hub itself does not read is not silent.
+    if connection.silent_until.get() < due && !connection.is_unread() {
         let settings = hub.settings();
         let cause = Cause::in_form(CloseCategory::PingTimeout, &settings.drops.ping_timeout);
         close::end(hub, connection, cause);
@@ -125,6 +126,11 @@ pub fn check(hub: &Hub, connection: &Rc<Connection>, due: Instant) {
 /// A freeze of `length` is over: while the hub did not ping, nobody was silent.
 pub fn forgive(hub: &Hub, length: Duration) {
     for connection in hub.tables.borrow().all() {
-        connection.silent_until.set(connection.silent_until.get() + length);
+        forgive_one(&connection, length);
     }
+}
+
+/// The hub did not read a connection for `length`: as long it was not silent.
+pub fn forgive_one(connection: &Connection, length: Duration) {
+    connection.silent_until.set(connection.silent_until.get() + length);
 }

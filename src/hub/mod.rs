@@ -16,9 +16,9 @@
 //! | pings and their timeout, from one ordered set of due times | `keep_alive` |
 //! | the first cause ends it; what the wire carries; its ledger row | `close` |
 //!
-//! REST is in `rest`, the control API in `control` with its `faults`, the streams it hands out in
-//! `log`, what it tells of one watched client in `story`, and how long a run's settings hold in
-//! `runs`.
+//! Events go to the application's handlers in `webhook`. REST is in `rest`, the control API in
+//! `control` with its `faults`, the streams it hands out in `log`, what it tells of one watched
+//! client in `story`, and how long a run's settings hold in `runs`.
 
 mod acks;
 mod answer;
@@ -45,6 +45,7 @@ mod tables;
 mod tally;
 mod trace;
 mod upgrade;
+mod webhook;
 
 use std::future::Future;
 use std::pin::pin;
@@ -53,7 +54,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::net::{Clock, Listener};
+use crate::net::{Clock, Dialling, Listener};
 use crate::protocol::control::Counters;
 use crate::protocol::token::AccessKeys;
 use crate::protocol::{CloseCategory, HubSettings};
@@ -105,6 +106,8 @@ pub struct HubOptions {
     pub control: ControlApi,
     /// Seed of connection ids.
     pub seed: u64,
+    /// How event handlers are dialled.
+    pub dialling: Dialling,
     /// Where notices go; one that finds no room is lost.
     pub notices: Option<mpsc::Sender<Notice>>,
 }

@@ -106,7 +106,8 @@ impl Pump {
         let hub = Rc::clone(&self.hub);
         let mut scratch = hub.scratch.borrow_mut();
         loop {
-            if self.read_ended || self.is_cut() {
+            // Whoever sends faster than a handler answers waits in its own socket.
+            if self.read_ended || self.is_cut() || self.connection.is_unread() {
                 return Received::All;
             }
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -226,7 +227,11 @@ impl Future for Pump {
             Received::All => {}
             Received::More => cx.waker().wake_by_ref(),
             // A client may end its stream right behind its close frame and still want the answer.
-            Received::Eof if this.connection.client_closed.get() => this.read_ended = true,
+            Received::Eof
+                if this.connection.client_closed.get() || this.connection.holds_close() =>
+            {
+                this.read_ended = true;
+            }
             Received::Eof => return this.client_gone(Farewell::ClientEof),
             Received::Reset => return this.client_gone(Farewell::ClientReset),
         }

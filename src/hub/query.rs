@@ -28,6 +28,11 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Every pair, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The first value of a name.
     pub fn first(&self, name: &str) -> Option<&str> {
         self.0

@@ -24,7 +24,8 @@ use super::control;
 use super::pump::Pump;
 use super::rest;
 use super::state::{AliveGuard, Hub, Phase, TaskGuard};
-use super::upgrade;
+use super::upgrade::{self, Begun};
+use super::webhook;
 use crate::net::{Listener, Stream};
 
 /// Sockets that speak HTTP at once (handshakes, REST, control, streams); more wait in the listen
@@ -122,6 +123,10 @@ impl HttpConnection {
             let parts = http.into_parts();
             let task = this.task.take().unwrap_or_else(|| TaskGuard::new(&this.hub));
             let stream = parts.io.into_inner();
+            if let Some(dialogue) = connection.dialogue.as_ref().filter(|_| !connection.is_ended())
+            {
+                webhook::connected(&this.hub, dialogue);
+            }
             let pump = Pump::new(&this.hub, connection, stream, &parts.read_buf, task);
             tokio::task::spawn_local(pump);
         } else {
@@ -137,7 +142,11 @@ impl HttpConnection {
         let (request, body) = request.into_parts();
         let path = request.uri.path();
         if upgrade::is_client_path(path) {
-            let outcome = upgrade::answer(&self.hub, &request, self.peer);
+            let outcome = match upgrade::begin(&self.hub, &request, self.peer) {
+                Begun::Answered(outcome) => outcome,
+                // In a box: a future without handlers to ask stays as small as it was.
+                Begun::Undecided(candidate) => Box::pin(candidate.decide()).await,
+            };
             if outcome.connection.is_none() {
                 self.task.take();
             }

@@ -9,12 +9,14 @@ use super::keep_alive;
 use super::state::Hub;
 use super::story;
 use super::tally;
+use super::webhook::{self, Dialogue, Held, UserEvent};
 use crate::protocol::CloseCategory;
 use crate::protocol::rest::is_group_name;
 use crate::protocol::subprotocol::{
     AckError, AckErrorName, ClientFrame, MessageFrom, Payload, ServerFrame,
 };
 use crate::protocol::token::{GroupAction, permits};
+use crate::protocol::webhook::EventName;
 use crate::ws::frame::server_frame;
 use crate::ws::reader::{FrameError, Next};
 use crate::ws::{CloseFrame, Opcode, ReadEvent};
@@ -26,13 +28,75 @@ const TOO_LARGE: &str = "The client message is too large.";
 const BAD_FRAMING: &str = "The client frame is invalid.";
 const MAY_NOT_PUBLISH: &str = "The connection is not authorized for raw sendToGroup mode.";
 
+/// Longest frame that is looked at for being the subprotocol's ping.
+const PING_BYTES_MAX: usize = 64;
+
 /// Handles one whole message or control frame.
-pub fn on_event(hub: &Hub, connection: &Rc<Connection>, event: ReadEvent<'_>) -> Next {
+pub fn on_event(hub: &Rc<Hub>, connection: &Rc<Connection>, event: ReadEvent<'_>) -> Next {
     story::read(hub, connection, &event);
     if connection.is_ended() {
         return on_event_after_end(connection, &event);
     }
     keep_alive::note_frame(hub, connection, matches!(event, ReadEvent::Pong(_)));
+    let waiting = connection.dialogue.as_ref().filter(|dialogue| dialogue.is_waiting());
+    match waiting {
+        Some(dialogue) => on_event_meanwhile(hub, connection, dialogue, event),
+        None => on_event_now(hub, connection, event),
+    }
+    match connection.end.borrow().as_ref() {
+        Some(end) if end.is_immediate() => Next::Stop,
+        _ => Next::Continue,
+    }
+}
+
+/// A user event waits for its answer: pings are answered, and so are the subprotocol's, so that the
+/// client does not think the hub dead; everything else keeps its order behind the event.
+fn on_event_meanwhile(
+    hub: &Hub,
+    connection: &Rc<Connection>,
+    dialogue: &Dialogue,
+    event: ReadEvent<'_>,
+) {
+    let is_ping = |text: &str| {
+        connection.mode == Mode::Json
+            && text.len() <= PING_BYTES_MAX
+            && ClientFrame::parse(text) == Ok(ClientFrame::Ping)
+    };
+    match event {
+        ReadEvent::Pong(_) => {}
+        ReadEvent::Ping(payload) => hub.send(connection, server_frame(Opcode::Pong, payload)),
+        ReadEvent::Text(text) if is_ping(text) => {
+            tally::add(&connection.received, 1);
+            answer_ping(hub, connection);
+        }
+        ReadEvent::Text(text) => dialogue.hold(Held::Text(text.to_owned())),
+        ReadEvent::Binary(bytes) => dialogue.hold(Held::Binary(bytes.to_vec())),
+        ReadEvent::Close(frame) => dialogue.hold(Held::Close(frame)),
+    }
+}
+
+/// A user event is over: the frames that waited for it have their turn, up to the next one.
+pub fn resume(hub: &Rc<Hub>, connection: &Rc<Connection>, dialogue: &Dialogue) {
+    while !connection.is_ended()
+        && let Some(frame) = dialogue.next_held()
+    {
+        on_event_now(
+            hub,
+            connection,
+            match &frame {
+                Held::Text(text) => ReadEvent::Text(text),
+                Held::Binary(bytes) => ReadEvent::Binary(bytes),
+                Held::Close(frame) => ReadEvent::Close(frame.clone()),
+            },
+        );
+    }
+    if let Some(unread) = dialogue.make_room() {
+        keep_alive::forgive_one(connection, unread);
+        connection.wake();
+    }
+}
+
+fn on_event_now(hub: &Rc<Hub>, connection: &Rc<Connection>, event: ReadEvent<'_>) {
     match event {
         ReadEvent::Pong(_) => {}
         ReadEvent::Ping(payload) => hub.send(connection, server_frame(Opcode::Pong, payload)),
@@ -51,10 +115,6 @@ pub fn on_event(hub: &Hub, connection: &Rc<Connection>, event: ReadEvent<'_>) ->
                 _ => on_simple(hub, connection, Payload::Binary(bytes.to_vec())),
             }
         }
-    }
-    match connection.end.borrow().as_ref() {
-        Some(end) if end.is_immediate() => Next::Stop,
-        _ => Next::Continue,
     }
 }
 
@@ -96,7 +156,7 @@ fn bad_request(hub: &Hub, connection: &Rc<Connection>, code: u16, reason: &str) 
     close::end(hub, connection, Cause::close(CloseCategory::BadRequest, code, reason));
 }
 
-fn on_simple(hub: &Hub, connection: &Rc<Connection>, payload: Payload) {
+fn on_simple(hub: &Rc<Hub>, connection: &Rc<Connection>, payload: Payload) {
     count_inbound(hub, &payload);
     match &connection.mode {
         Mode::SimplePublish { group } => {
@@ -107,23 +167,26 @@ fn on_simple(hub: &Hub, connection: &Rc<Connection>, payload: Payload) {
                 close::end(hub, connection, Cause::close(category, 1008, MAY_NOT_PUBLISH));
             }
         }
-        _ => {
-            let category = CloseCategory::EventHandlerNotFound;
-            close::end(hub, connection, Cause::close(category, 1011, category.log_reason()));
-        }
+        _ => match &connection.dialogue {
+            Some(dialogue) => {
+                let event = UserEvent { name: EventName::message(), ack_id: None, payload };
+                webhook::raise(hub, connection, dialogue, event);
+            }
+            None => {
+                let category = CloseCategory::EventHandlerNotFound;
+                close::end(hub, connection, Cause::close(category, 1011, category.log_reason()));
+            }
+        },
     }
 }
 
-fn on_json(hub: &Hub, connection: &Rc<Connection>, text: &str) {
+fn on_json(hub: &Rc<Hub>, connection: &Rc<Connection>, text: &str) {
     let Ok(frame) = ClientFrame::parse(text) else {
         bad_request(hub, connection, 1007, NOT_JSON);
         return;
     };
     match frame {
-        ClientFrame::Ping => {
-            let frame = ServerFrame::Pong.print();
-            hub.send(connection, server_frame(Opcode::Text, frame.as_bytes()));
-        }
+        ClientFrame::Ping => answer_ping(hub, connection),
         ClientFrame::SequenceAck { .. } => {}
         ClientFrame::JoinGroup { group, ack_id } => {
             acknowledged(hub, connection, ack_id, || {
@@ -152,16 +215,60 @@ fn on_json(hub: &Hub, connection: &Rc<Connection>, text: &str) {
                 Ok(())
             });
         }
-        // Nobody handles events yet: what Microsoft's emulator answers when none is configured.
-        ClientFrame::Event { ack_id, payload, .. } => {
+        ClientFrame::Event { event, ack_id, payload } => {
             count_inbound(hub, &payload);
-            acknowledged(hub, connection, ack_id, || {
-                Err(AckError {
-                    name: AckErrorName::InternalServerError,
-                    message: "Internal server error".to_owned(),
-                })
-            });
+            on_user_event(hub, connection, &event, ack_id, payload);
         }
+    }
+}
+
+fn answer_ping(hub: &Hub, connection: &Rc<Connection>) {
+    let frame = ServerFrame::Pong.print();
+    hub.send(connection, server_frame(Opcode::Text, frame.as_bytes()));
+}
+
+fn on_user_event(
+    hub: &Rc<Hub>,
+    connection: &Rc<Connection>,
+    event: &str,
+    ack_id: Option<u64>,
+    payload: Payload,
+) {
+    let Some(dialogue) = &connection.dialogue else {
+        // A hub without any handler: what Microsoft's emulator answers when none is configured.
+        acknowledged(hub, connection, ack_id, || Err(event_failed()));
+        return;
+    };
+    if let Some(ack_id) = ack_id.filter(|&ack_id| connection.acks.borrow().contains(ack_id)) {
+        acknowledge(hub, connection, ack_id, Err(duplicate(ack_id)));
+        return;
+    }
+    match EventName::parse(event) {
+        Ok(name) => {
+            let event = UserEvent { name, ack_id, payload };
+            webhook::raise(hub, connection, dialogue, event);
+        }
+        Err(_) => acknowledged(hub, connection, ack_id, || {
+            Err(AckError {
+                name: AckErrorName::BadRequest,
+                message: "The event name is invalid.".to_owned(),
+            })
+        }),
+    }
+}
+
+/// What a client is told whose event failed.
+pub fn event_failed() -> AckError {
+    AckError {
+        name: AckErrorName::InternalServerError,
+        message: "Internal server error".to_owned(),
+    }
+}
+
+fn duplicate(ack_id: u64) -> AckError {
+    AckError {
+        name: AckErrorName::Duplicate,
+        message: format!("Message with ack-id: {ack_id} has been processed"),
     }
 }
 
@@ -208,14 +315,18 @@ fn acknowledged(
         let _ = act();
         return;
     };
-    let result = if connection.acks.borrow().contains(ack_id) {
-        Err(AckError {
-            name: AckErrorName::Duplicate,
-            message: format!("Message with ack-id: {ack_id} has been processed"),
-        })
-    } else {
-        act()
-    };
+    let result =
+        if connection.acks.borrow().contains(ack_id) { Err(duplicate(ack_id)) } else { act() };
+    acknowledge(hub, connection, ack_id, result);
+}
+
+/// Answers a frame that has an `ackId`.
+pub fn acknowledge(
+    hub: &Hub,
+    connection: &Rc<Connection>,
+    ack_id: u64,
+    result: Result<(), AckError>,
+) {
     if result.is_ok() {
         connection.acks.borrow_mut().insert(ack_id);
     }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::IoSlice;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,13 +27,14 @@ use super::story::{self, Story};
 use super::tables::Tables;
 use super::tally::{self, Tally};
 use super::trace;
+use super::webhook::Webhooks;
 use crate::net::{Clock, Pacer};
 use crate::pace;
 use crate::protocol::control::Counters;
 use crate::protocol::story::{HubStep, Watched};
 use crate::protocol::subprotocol::ServerFrame;
 use crate::protocol::token::AccessKeys;
-use crate::protocol::{CloseCategory, HubSettings};
+use crate::protocol::{CloseCategory, Endpoint, HubSettings};
 use crate::ws::Opcode;
 use crate::ws::frame::server_frame;
 
@@ -73,6 +74,8 @@ pub struct Hub {
     pub timeline: Cell<u64>,
     pub phase: watch::Sender<Phase>,
     pub runs: Runs,
+    pub webhooks: Webhooks,
+    this: Weak<Self>,
     start: Rc<HubSettings>,
     settings: RefCell<Rc<HubSettings>>,
     next_serial: Cell<Serial>,
@@ -88,7 +91,7 @@ impl Hub {
     /// A hub without connections.
     pub fn new(options: &super::HubOptions) -> Rc<Self> {
         let start = Rc::new(options.settings.clone());
-        Rc::new(Self {
+        Rc::new_cyclic(|this| Self {
             clock: options.clock,
             control: options.control,
             keys: options.keys.clone(),
@@ -106,6 +109,8 @@ impl Hub {
             timeline: Cell::new(0),
             phase: watch::Sender::new(Phase::Serving),
             runs: Runs::new(options.notices.clone()),
+            webhooks: Webhooks::new(options.dialling.clone()),
+            this: Weak::clone(this),
             settings: RefCell::new(Rc::clone(&start)),
             start,
             next_serial: Cell::new(0),
@@ -131,8 +136,19 @@ impl Hub {
         *self.settings.borrow_mut() = Rc::clone(&self.start);
     }
 
+    /// The hub as its tasks hold it; `None` only while it is made or unmade.
+    pub fn shared(&self) -> Option<Rc<Self>> {
+        self.this.upgrade()
+    }
+
     /// Takes over a run's settings and starts every sum, ledger and trace at nothing.
-    pub fn start_timeline(&self, run: String, settings: HubSettings, watched: Option<Watched>) {
+    pub fn start_timeline(
+        &self,
+        run: String,
+        settings: HubSettings,
+        watched: Option<Watched>,
+        upstream: Option<Endpoint>,
+    ) {
         self.set_settings(settings);
         self.timeline.set(self.timeline.get() + 1);
         self.runs.begin(run, self.timeline.get());
@@ -140,6 +156,7 @@ impl Hub {
         self.ledger.restart();
         self.trace.restart();
         self.story.restart(watched);
+        self.webhooks.restart(upstream);
     }
 
     /// Whether the tier has a place left.
@@ -147,10 +164,16 @@ impl Hub {
         self.tally.open.get() < self.settings().connection_cap()
     }
 
+    /// The id of a connection to come.
+    pub fn next_connection_id(&self) -> Rc<str> {
+        self.ids.borrow_mut().next().into()
+    }
+
     /// A connection that has no place and is in no table: for those that end as they open.
     pub fn newcomer(&self, identity: Identity) -> Rc<Connection> {
         let serial = self.next_serial.replace(self.next_serial.get() + 1);
-        let id = self.ids.borrow_mut().next().into();
+        let known = identity.dialogue.as_ref().map(|dialogue| Rc::clone(&dialogue.connection_id));
+        let id = known.unwrap_or_else(|| self.next_connection_id());
         let keep_alive = self.settings().keep_alive;
         let timeline = self.timeline.get();
         let pings = self.story.watch(identity.attempt.as_ref());
@@ -312,6 +335,7 @@ impl Hub {
             queue_bytes: tally.queue_bytes.get(),
             tasks: tally.tasks.get(),
             entries_lost: self.ledger.lost() + self.trace.lost(),
+            webhooks: self.webhooks.counters(),
         }
     }
 }
@@ -337,7 +361,7 @@ impl Drop for AliveGuard {
     }
 }
 
-/// Counts a websocket connection or a handshake for as long as it lives.
+/// Counts a websocket connection, a handshake or the task of an event for as long as it lives.
 #[derive(Debug)]
 pub struct TaskGuard(Rc<Hub>);
 
@@ -352,6 +376,9 @@ impl TaskGuard {
 impl Drop for TaskGuard {
     fn drop(&mut self) {
         tally::take(&self.0.tally.tasks, 1);
+        if self.0.tally.tasks.get() == 0 {
+            self.0.webhooks.nobody_there();
+        }
     }
 }
 

@@ -1,92 +1,81 @@
-//! Resource-log records in the service's shape: one for every start, end and refusal.
+//! Resource-log records in the service's shape: one for every start, end and refusal, and for every
+//! event that failed.
 
 use std::net::SocketAddr;
 
 use super::connection::Connection;
 use super::state::Hub;
+use super::webhook::Dialogue;
+use crate::protocol::CloseCategory;
 use crate::protocol::control::HubRefusal;
-use crate::protocol::resource_log::{Level, OperationName, Properties, Record, utc};
-use crate::protocol::{AttemptId, CloseCategory};
-
-/// The embedded hub's own resource id, in the service's shape.
-const RESOURCE_ID: &str = "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000/RESOURCEGROUPS/\
-                           SQUALL/PROVIDERS/MICROSOFT.SIGNALRSERVICE/WEBPUBSUB/SQUALL";
+use crate::protocol::resource_log::{CONNECTIVITY, MESSAGING, Record, Subject};
+use crate::protocol::webhook::{Event, WebhookFailure};
 
 /// A connection has opened.
 pub fn started(hub: &Hub, connection: &Connection) {
-    let message = "Connection started".to_owned();
-    push(
-        hub,
-        OperationName::ConnectionStarted,
-        connection.peer,
-        of_connection(connection, message, None),
-    );
+    of_connection(hub, connection, Record::started);
 }
 
-/// A connection's end is decided: expected ends are the client's own, all others are aborts
-/// (service-side facts, 3.4).
+/// A connection's end is decided.
 pub fn ended(hub: &Hub, connection: &Connection, category: CloseCategory) {
-    let (operation, word) = if category.is_drop() {
-        (OperationName::ConnectionAborted, "aborted")
-    } else {
-        (OperationName::ConnectionEnded, "ended")
+    of_connection(hub, connection, |at_ns, subject| {
+        Record::ended(at_ns, subject, category, category.log_reason())
+    });
+}
+
+fn of_connection(
+    hub: &Hub,
+    connection: &Connection,
+    record: impl FnOnce(u64, &Subject<'_>) -> Record,
+) {
+    let caller = connection.peer.ip().to_string();
+    let subject = Subject {
+        caller: &caller,
+        hub: &connection.hub_name,
+        connection_id: Some(&connection.id),
+        user_id: connection.user_id.as_deref(),
+        attempt: connection.attempt.as_ref(),
     };
-    let message = format!("Connection {word}. Reason: {}", category.log_reason());
-    let properties = of_connection(connection, message, Some(category));
-    push(hub, operation, connection.peer, properties);
+    hub.trace.push(&record(hub.clock.now_ns(), &subject));
 }
 
 /// A connect request was refused.
 pub fn refused(hub: &Hub, refusal: &HubRefusal, hub_name: &str, peer: SocketAddr) {
-    let properties = Properties {
-        collection: collection(refusal.category).to_owned(),
+    let caller = peer.ip().to_string();
+    let subject = Subject {
+        caller: &caller,
+        hub: hub_name,
         connection_id: None,
         user_id: None,
-        message: format!("Connection aborted. Reason: {}", refusal.log_reason),
-        hub: hub_name.to_owned(),
-        close_category: Some(refusal.category),
-        squall_attempt: refusal.attempt.as_ref().map(AttemptId::to_string),
+        attempt: refusal.attempt.as_ref(),
     };
-    push(hub, OperationName::ConnectionAborted, peer, properties);
+    let (category, reason) = (refusal.category, &refusal.log_reason);
+    hub.trace.push(&Record::refused(hub.clock.now_ns(), &subject, category, reason));
 }
 
-fn of_connection(
-    connection: &Connection,
+/// An event of a connection failed, or the validation before it did.
+pub fn event_failed(
+    hub: &Hub,
+    dialogue: &Dialogue,
+    event: &Event,
+    failure: WebhookFailure,
     message: String,
-    category: Option<CloseCategory>,
-) -> Properties {
-    Properties {
-        collection: category.map_or("Connection", collection).to_owned(),
-        connection_id: Some(connection.id.to_string()),
-        user_id: connection.user_id.as_deref().map(str::to_owned),
-        message,
-        hub: connection.hub_name.to_string(),
-        close_category: category,
-        squall_attempt: connection.attempt.as_ref().map(AttemptId::to_string),
-    }
-}
-
-const fn collection(category: CloseCategory) -> &'static str {
-    match category {
-        CloseCategory::Unauthorized => "Authorization",
-        CloseCategory::ConnectionCountLimitReached | CloseCategory::Throttled => "Throttling",
-        _ => "Connection",
-    }
-}
-
-fn push(hub: &Hub, operation_name: OperationName, peer: SocketAddr, properties: Properties) {
-    let level = match operation_name {
-        OperationName::ConnectionAborted => Level::Warning,
-        OperationName::ConnectionStarted | OperationName::ConnectionEnded => Level::Informational,
+    exception: Option<String>,
+) {
+    let caller = dialogue.peer.ip().to_string();
+    let user_id = dialogue.user_id();
+    let subject = Subject {
+        caller: &caller,
+        hub: &dialogue.hub_name,
+        connection_id: Some(&dialogue.connection_id),
+        user_id: Some(&*user_id).filter(|user_id| !user_id.is_empty()),
+        attempt: dialogue.attempt.as_ref(),
     };
-    hub.trace.push(&Record {
-        time: utc(hub.clock.now_ns()),
-        level,
-        resource_id: RESOURCE_ID.to_owned(),
-        location: "local".to_owned(),
-        category: "ConnectivityLogs".to_owned(),
-        operation_name,
-        caller_ip_address: peer.ip().to_string(),
-        properties,
-    });
+    let category = match event {
+        Event::System(_) => CONNECTIVITY,
+        Event::User(_) => MESSAGING,
+    };
+    let at_ns = hub.clock.now_ns();
+    let record = Record::event_failed(at_ns, &subject, category, failure, message, exception);
+    hub.trace.push(&record);
 }

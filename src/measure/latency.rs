@@ -123,7 +123,8 @@ impl Default for Distribution {
 }
 
 /// Whole microseconds of a latency, rounded up, within the bounds of a histogram.
-fn microseconds(latency: Duration) -> u64 {
+#[must_use]
+pub fn microseconds(latency: Duration) -> u64 {
     let whole = latency.as_nanos().div_ceil(1_000);
     u64::try_from(whole).unwrap_or(HIGHEST_US).clamp(LOWEST_US, HIGHEST_US)
 }

@@ -9,6 +9,7 @@ mod recovery;
 mod stream_book;
 pub mod summary;
 mod timings;
+pub mod wire;
 
 pub use delivery::DeliveryTracker;
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};

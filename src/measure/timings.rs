@@ -34,6 +34,11 @@ impl Timings {
         Self { histogram, min_us: u64::MAX, max_us: 0 }
     }
 
+    /// The times of a histogram, whose extremes are known exactly.
+    pub(super) const fn of(histogram: Histogram<u64>, min_us: u64, max_us: u64) -> Self {
+        Self { histogram, min_us, max_us }
+    }
+
     /// Adds a time. One that there is no room for counts as the longest there is room for.
     pub fn record(&mut self, us: u64) {
         if self.histogram.record(us).is_err() {

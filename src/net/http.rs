@@ -21,7 +21,7 @@ pub struct HttpRequest {
     pub method: http::Method,
     /// Path and query, percent-encoded.
     pub path_and_query: String,
-    /// Headers besides `Host` and `Content-Length`.
+    /// Headers besides `Content-Length`. Without a `Host` the endpoint's is sent.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// Body.
     pub body: Bytes,
@@ -144,10 +144,16 @@ impl HttpCaller {
         let mut wire = http::Request::builder()
             .method(request.method.clone())
             .uri(&request.path_and_query)
-            .header(http::header::HOST, self.connector.endpoint().authority())
             .body(Full::new(request.body.clone()))
             .map_err(|error| HttpError::BadRequest(error.to_string()))?;
-        wire.headers_mut().extend(request.headers.iter().cloned());
+        let headers = wire.headers_mut();
+        headers.extend(request.headers.iter().cloned());
+        if !headers.contains_key(http::header::HOST) {
+            let host = self.connector.endpoint().authority().parse().map_err(
+                |error: http::header::InvalidHeaderValue| HttpError::BadRequest(error.to_string()),
+            )?;
+            headers.insert(http::header::HOST, host);
+        }
         Ok(wire)
     }
 }

@@ -9,6 +9,7 @@
 //! | GET [`COUNTERS_PATH`] | | [`Counters`] |
 //! | GET [`LEDGER_PATH`] | | [`LedgerEntry`] per line, from the start of the timeline, kept open |
 //! | GET [`TRACE_PATH`] | | resource-log records, one per line, likewise |
+//! | GET [`WEBHOOKS_PATH`] | | [`WebhookTimes`]: how long events took |
 //! | GET [`STORY_PATH`] | | [`HubStoryLine`](super::story::HubStoryLine) per line, likewise |
 //!
 //! Times are nanoseconds since the Unix epoch by the hub's clock.
@@ -34,11 +35,13 @@ pub const COUNTERS_PATH: &str = "/_squall/counters";
 pub const LEDGER_PATH: &str = "/_squall/ledger";
 /// GET: resource-log records, streamed.
 pub const TRACE_PATH: &str = "/_squall/trace";
+/// GET: how long events took.
+pub const WEBHOOKS_PATH: &str = "/_squall/webhooks";
 /// GET: the story of the watched client's connections, streamed.
 pub const STORY_PATH: &str = "/_squall/story";
 
 /// Version of this API; engine and hub must agree.
-pub const CONTROL_VERSION: u32 = 2;
+pub const CONTROL_VERSION: u32 = 3;
 
 /// What a hub says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +69,14 @@ pub struct StartTimeline {
     pub settings: HubSettings,
     /// Whose connections the hub tells the story of.
     pub watched: Option<Watched>,
+    /// Endpoint (`http://host:port`) that the hub dials where the URL of an event handler names the
+    /// host [`UPSTREAM_HOST`]: the run's own handler, whose port nobody knows beforehand. Texts and
+    /// headers keep the URL as it was written.
+    pub upstream: Option<String>,
 }
+
+/// Host in the URL of an event handler that stands for the run's own one.
+pub const UPSTREAM_HOST: &str = "upstream";
 
 /// The timeline has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +147,92 @@ pub struct Counters {
     pub tasks: u64,
     /// Ledger or trace entries lost because a reader was too slow; a run that sees one is invalid.
     pub entries_lost: u64,
+    /// What went to event handlers.
+    #[serde(default, skip_serializing_if = "WebhookCounters::is_empty")]
+    pub webhooks: WebhookCounters,
+}
+
+/// What went to event handlers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WebhookCounters {
+    /// Per event name; the hub bounds how many user events it tells apart.
+    pub events: std::collections::BTreeMap<String, EventCounters>,
+    /// Validations (abuse protection) after which events may be sent.
+    pub validations_good: u64,
+    /// Validations after which none may.
+    pub validations_bad: u64,
+    /// HTTP requests of validations, repeated ones among them.
+    pub validation_requests: u64,
+    /// Events that wait to be sent or answered now.
+    pub under_way: u64,
+}
+
+impl WebhookCounters {
+    /// Whether nothing ever went to a handler.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Events of one name. Each began once and is a success, a failure or still under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventCounters {
+    /// Events.
+    pub begun: u64,
+    /// Those whose handler took them.
+    pub succeeded: u64,
+    /// Those that failed, by why.
+    pub failed: std::collections::BTreeMap<EventFailure, u64>,
+    /// HTTP requests, repeated ones among them.
+    pub requests: u64,
+    /// Repeated requests.
+    pub retries: u64,
+    /// Answers by HTTP status, those to repeated requests among them.
+    pub statuses: std::collections::BTreeMap<u16, u64>,
+}
+
+/// Why an event failed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventFailure {
+    /// Nobody takes it.
+    NotFound,
+    /// The handler's validation is bad.
+    NotValidated,
+    /// An answer with a status that is no success.
+    Status,
+    /// No connection, or one that broke.
+    Connection,
+    /// No answer in time.
+    TimedOut,
+    /// A success that cannot be understood or is too large.
+    Answer,
+    /// A header that cannot be sent.
+    Header,
+    /// The client went away, or the hub ended, before the answer.
+    GivenUp,
+    /// Too many events were under way.
+    Lost,
+}
+
+/// How long events took since the start of the timeline, per event name as in
+/// [`WebhookCounters::events`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookTimes {
+    /// Of successes and failures alike.
+    pub events: std::collections::BTreeMap<String, EventTimes>,
+}
+
+/// Times of the events of one name, as `measure::wire` encodes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTimes {
+    /// From the event to its end, with validation, waits for a connection, and repeated requests.
+    pub response: String,
+    /// From each request to its answer.
+    pub service: String,
 }
 
 /// One line of the ledger stream.
@@ -256,7 +352,12 @@ mod tests {
             listen_backlog: 4_096,
         });
         let watched = Some(Watched { population: "muted".into(), index: 3 });
-        comes_back(&StartTimeline { run: "r".into(), settings: HubSettings::real(), watched });
+        comes_back(&StartTimeline {
+            run: "r".into(),
+            settings: HubSettings::real(),
+            watched,
+            upstream: Some("http://127.0.0.1:1".into()),
+        });
         comes_back(&TimelineStarted { now_ns: 1 });
         for fault in [
             HubFault::Reload { share: 0.5, over: Duration::from_millis(1_500) },
@@ -272,6 +373,17 @@ mod tests {
             log_reason: "no token".into(),
             at_ns: 7,
         })));
+    }
+
+    #[test]
+    fn counters_without_event_handlers_do_not_speak_of_them() {
+        let mut counters = Counters::default();
+        assert!(!comes_back(&counters).contains("webhooks"));
+        let event = EventCounters { begun: 1, ..EventCounters::default() };
+        counters.webhooks.events.insert("connect".into(), event);
+        counters.webhooks.events.entry("m".into()).or_default().failed =
+            [(EventFailure::TimedOut, 2)].into();
+        assert!(comes_back(&counters).contains(r#""failed":{"timed-out":2}"#));
     }
 
     #[test]

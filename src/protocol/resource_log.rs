@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::webhook::WebhookFailure;
 use super::{AttemptId, CloseCategory};
 
 /// Severity.
@@ -14,16 +15,18 @@ pub enum Level {
     Critical,
 }
 
-/// Operation of a connectivity record.
+/// Operation of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the service's own words")]
 pub enum OperationName {
     ConnectionStarted,
     ConnectionEnded,
     ConnectionAborted,
+    /// Squall's own word for an event that went to a handler; its name stands in `eventName`.
+    SendEvent,
 }
 
-/// One record of category `ConnectivityLogs`.
+/// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
@@ -35,7 +38,7 @@ pub struct Record {
     pub resource_id: String,
     /// Region; `local`.
     pub location: String,
-    /// `ConnectivityLogs`.
+    /// [`CONNECTIVITY`] or [`MESSAGING`].
     pub category: String,
     /// What happened.
     pub operation_name: OperationName,
@@ -57,6 +60,12 @@ pub struct Properties {
     pub user_id: Option<String>,
     /// For people, the service's wording.
     pub message: String,
+    /// Name of a failed event's record in the service's live trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_name: Option<WebhookFailure>,
+    /// Why there was no answer, for people: a column of its own in the service's live trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
     /// Hub name.
     pub hub: String,
     /// Squall's own addition: the close category, where the service's log has only the text.
@@ -67,8 +76,10 @@ pub struct Properties {
     pub squall_attempt: Option<String>,
 }
 
-/// Category of every record here.
+/// Category of records about connections.
 pub const CONNECTIVITY: &str = "ConnectivityLogs";
+/// Category of records about messages, user events among them.
+pub const MESSAGING: &str = "MessagingLogs";
 /// `resourceId` of the embedded hub: an ARM id that is nobody's.
 pub const RESOURCE_ID: &str = "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000/RESOURCEGROUPS/\
                                SQUALL/PROVIDERS/MICROSOFT.SIGNALRSERVICE/WEBPUBSUB/SQUALL";
@@ -116,8 +127,8 @@ impl Record {
         record
     }
 
-    /// An attempt was refused before the upgrade. `reason` is the whole message, as in
-    /// `Connection count reaches limit` and `Failed to validate audience. …`.
+    /// An attempt was refused before the upgrade, for a reason as in `Connection count reaches
+    /// limit` and `Failed to validate audience. …`.
     #[must_use]
     pub fn refused(
         at_ns: u64,
@@ -127,9 +138,29 @@ impl Record {
     ) -> Self {
         let operation = OperationName::ConnectionAborted;
         let collection = collection(category);
-        let reason = reason.to_owned();
-        let mut record = Self::new(at_ns, subject, Level::Warning, operation, collection, reason);
+        let message = format!("Connection aborted. Reason: {reason}");
+        let mut record = Self::new(at_ns, subject, Level::Warning, operation, collection, message);
         record.properties.close_category = Some(category);
+        record
+    }
+
+    /// An event did not get to its handler, or the handler did not take it. `message` is one of the
+    /// [guide's texts](super::webhook::texts); `category` is [`CONNECTIVITY`] or [`MESSAGING`]. The
+    /// service's level is unconfirmed.
+    #[must_use]
+    pub fn event_failed(
+        at_ns: u64,
+        subject: &Subject<'_>,
+        category: &str,
+        failure: WebhookFailure,
+        message: String,
+        exception: Option<String>,
+    ) -> Self {
+        let (level, operation) = (Level::Error, OperationName::SendEvent);
+        let mut record = Self::new(at_ns, subject, level, operation, "Connection", message);
+        category.clone_into(&mut record.category);
+        record.properties.event_name = Some(failure);
+        record.properties.exception = exception;
         record
     }
 
@@ -154,6 +185,8 @@ impl Record {
                 connection_id: subject.connection_id.map(str::to_owned),
                 user_id: subject.user_id.map(str::to_owned),
                 message,
+                event_name: None,
+                exception: None,
                 hub: subject.hub.to_owned(),
                 close_category: None,
                 squall_attempt: subject.attempt.map(AttemptId::to_string),
@@ -269,7 +302,8 @@ mod tests {
         ] {
             let record = Record::refused(0, &subject, category, category.log_reason());
             assert_eq!(record.properties.collection, collection);
-            assert_eq!(record.properties.message, category.log_reason());
+            let reason = category.log_reason();
+            assert_eq!(record.properties.message, format!("Connection aborted. Reason: {reason}"));
             assert_eq!(record.operation_name, OperationName::ConnectionAborted);
             let line = serde_json::to_string(&record).unwrap();
             assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);

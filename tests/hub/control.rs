@@ -52,7 +52,7 @@ fn without_a_token_or_when_switched_off_there_is_no_such_path() {
 fn a_timeline_starts_everything_at_nothing_once_nobody_is_there() {
     with_hub(generous(), async |hub| {
         let settings = HubSettings::ci();
-        let start = StartTimeline { run: "r".into(), settings, watched: None };
+        let start = StartTimeline { run: "r".into(), settings, watched: None, upstream: None };
         let mut ledger = hub.lines(LEDGER_PATH).await;
         let (first, _) = hub.member("first", "room").await;
         assert_eq!(hub.post(TIMELINE_PATH, &start).await, 409);
@@ -85,7 +85,12 @@ fn a_timeline_starts_everything_at_nothing_once_nobody_is_there() {
 
 /// Starts a run with these settings.
 async fn start(hub: &TestHub, run: &str, settings: &HubSettings) {
-    let start = StartTimeline { run: run.into(), settings: settings.clone(), watched: None };
+    let start = StartTimeline {
+        run: run.into(),
+        settings: settings.clone(),
+        watched: None,
+        upstream: None,
+    };
     assert_eq!(hub.post(TIMELINE_PATH, &start).await, 200);
 }
 

@@ -100,6 +100,7 @@ impl TestHub {
             keys,
             control,
             seed: 7,
+            dialling: squall::net::Dialling::Sockets { ca_file: None },
             notices: Some(told),
         };
         let serving = tokio::task::spawn_local(serve(
@@ -189,11 +190,7 @@ impl TestHub {
             key: [7; 16],
         };
         match soon(upgrade(stream, &request)).await.unwrap() {
-            UpgradeAnswer::Upgraded { stream, leftover } => {
-                let mut reader = FrameReader::new(Role::Client, 1 << 24);
-                reader.feed_leftover(&leftover);
-                Raw { stream: Some(stream), reader, events: Vec::new() }
-            }
+            UpgradeAnswer::Upgraded { stream, leftover } => Raw::new(stream, &leftover),
             UpgradeAnswer::Refused { status, body } => panic!("refused {status} {body}"),
         }
     }
@@ -437,6 +434,13 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// An upgraded client, and the bytes that came behind the hub's answer.
+    pub fn new(stream: Stream, leftover: &Bytes) -> Self {
+        let mut reader = FrameReader::new(Role::Client, 1 << 24);
+        reader.feed_leftover(leftover);
+        Self { stream: Some(stream), reader, events: Vec::new() }
+    }
+
     /// Sends one frame.
     pub async fn send(&mut self, opcode: Opcode, payload: &[u8]) {
         let mut frame = Vec::new();
@@ -476,7 +480,7 @@ impl Raw {
         seen
     }
 
-    async fn read_next(&mut self) -> Seen {
+    pub async fn read_next(&mut self) -> Seen {
         let mut fresh = [0; 4096];
         let mut length = 0;
         loop {

@@ -7,3 +7,4 @@ mod drops;
 mod kit;
 mod protocol;
 mod rest;
+mod webhooks;

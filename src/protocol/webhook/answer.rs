@@ -116,7 +116,8 @@ pub fn allowed_origins(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// A host without its port.
-fn without_port(host: &str) -> &str {
+#[must_use]
+pub fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
             // The last part of a bare IPv6 address is no port.

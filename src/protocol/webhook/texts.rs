@@ -69,6 +69,14 @@ pub fn unexpected_response(hub: &str, event: &Event, status: u16) -> String {
     )
 }
 
+/// There was no answer, or none that could be understood; why stands in a column of its own.
+/// (Squall's own wording.)
+#[must_use]
+pub fn sending_failed(hub: &str, event: &Event) -> String {
+    let operation = operation(hub, event);
+    format!("Sending message during operation {operation} failed.")
+}
+
 /// The form that has a handler's own words, as they reach the client's handshake.
 #[must_use]
 pub fn unexpected_handshake_response(status: u16, detail: &str) -> String {

@@ -1,0 +1,112 @@
+//! The hub calls event handlers (service-side facts, section 2).
+//!
+//! | what | where |
+//! | --- | --- |
+//! | what the hub and the handlers of one connection have said to each other | `dialogue` |
+//! | one event sent, repeated as the policy says, counted and logged | `send` |
+//! | may events be sent to a URL at all | `validation` |
+//! | connections to handlers, kept and bounded | `pool` |
+//! | `connect`, which decides whether a client is let in | `connect` |
+//! | `connected` and `disconnected`, which nobody waits for | `notice` |
+//! | user events, one of a connection at a time | `user` |
+//! | counts and times | `tally` |
+
+mod connect;
+mod dialogue;
+mod notice;
+mod pool;
+mod send;
+mod tally;
+mod user;
+mod validation;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+
+use super::state::{AliveGuard, Hub, Phase, TaskGuard};
+use crate::net::Dialling;
+use crate::protocol::Endpoint;
+use crate::protocol::control::{UPSTREAM_HOST, WebhookCounters, WebhookTimes};
+use crate::protocol::webhook::WebhookUrl;
+
+pub use connect::{ConnectRefusal, decide, unusable};
+pub use dialogue::{Dialogue, Held};
+pub use notice::{connected, disconnected};
+pub use user::{UserEvent, raise};
+
+use pool::Pool;
+use tally::Tally;
+use validation::Validations;
+
+/// What the hub knows of its event handlers.
+#[derive(Debug)]
+pub struct Webhooks {
+    pool: Pool,
+    validations: Validations,
+    tally: Tally,
+    upstream: RefCell<Option<Endpoint>>,
+}
+
+impl Webhooks {
+    /// Nobody was called yet.
+    pub fn new(dialling: Dialling) -> Self {
+        Self {
+            pool: Pool::new(dialling),
+            validations: Validations::default(),
+            tally: Tally::default(),
+            upstream: RefCell::default(),
+        }
+    }
+
+    /// A timeline starts: nothing is known of its handlers.
+    pub fn restart(&self, upstream: Option<Endpoint>) {
+        *self.upstream.borrow_mut() = upstream;
+        self.pool.forget();
+        self.validations.forget();
+        self.tally.restart();
+    }
+
+    /// Nobody is there: connections to handlers are let go of. (So a run ends with as many open
+    /// connections as it began with. While clients come and go they are kept.)
+    pub fn nobody_there(&self) {
+        self.pool.let_go();
+    }
+
+    /// Counts and gauges now.
+    pub fn counters(&self) -> WebhookCounters {
+        self.tally.counters()
+    }
+
+    /// How long events took.
+    pub fn times(&self) -> WebhookTimes {
+        self.tally.times()
+    }
+
+    /// The run's own handler.
+    fn upstream(&self) -> Option<Endpoint> {
+        self.upstream.borrow().clone()
+    }
+}
+
+/// Whom to dial for a URL.
+fn dialled<'a>(url: &'a WebhookUrl, upstream: Option<&'a Endpoint>) -> &'a Endpoint {
+    upstream
+        .filter(|_| url.endpoint.host.eq_ignore_ascii_case(UPSTREAM_HOST))
+        .unwrap_or(&url.endpoint)
+}
+
+/// Runs a task that belongs to an event. The hub's end waits for it as it does for a connection,
+/// and cuts it off as it does one.
+fn spawn(hub: &Rc<Hub>, task: impl Future<Output = ()> + 'static) {
+    let (alive, counted) = (AliveGuard::new(hub), TaskGuard::new(hub));
+    let mut phase = hub.phase.subscribe();
+    tokio::task::spawn_local(async move {
+        let _guards = (alive, counted);
+        tokio::select! {
+            biased;
+            _ = phase.wait_for(|phase| *phase == Phase::Killed) => {}
+            () = task => {}
+        }
+    });
+}

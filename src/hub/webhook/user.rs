@@ -1,0 +1,135 @@
+//! User events: one of a connection at a time, those of different connections beside each other
+//! (service-side facts, 2.5).
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::super::close::{self, Cause};
+use super::super::connection::{Connection, Mode};
+use super::super::fan_out::{self, Message};
+use super::super::state::Hub;
+use super::super::{session, trace};
+use super::dialogue::Dialogue;
+use super::send::{Heard, Outgoing, send};
+use super::spawn;
+use crate::net::http::HttpAnswer;
+use crate::protocol::CloseCategory;
+use crate::protocol::control::EventFailure;
+use crate::protocol::subprotocol::{MessageFrom, Payload};
+use crate::protocol::webhook::request::content_type_of;
+use crate::protocol::webhook::{
+    Event, EventName, FailedUserEvent, WebhookFailure, texts, user_event_answer,
+};
+
+/// Close code of a connection whose event failed: internal error.
+const INTERNAL_ERROR: u16 = 1011;
+
+/// An event of a client.
+#[derive(Debug)]
+pub struct UserEvent {
+    /// Its name; `message` for simple clients.
+    pub name: EventName,
+    /// Asks for an acknowledgement.
+    pub ack_id: Option<u64>,
+    /// What is sent.
+    pub payload: Payload,
+}
+
+/// Sends an event of a client. Its further frames wait until that is over.
+pub fn raise(
+    hub: &Rc<Hub>,
+    connection: &Rc<Connection>,
+    dialogue: &Rc<Dialogue>,
+    event: UserEvent,
+) {
+    let UserEvent { name, ack_id, payload } = event;
+    let event = Event::User(name);
+    if dialogue.handler_of(&event).is_none() {
+        let message = texts::not_found(&dialogue.hub_name, &event);
+        let failure = WebhookFailure::EventHandlerNotFound;
+        trace::event_failed(hub, dialogue, &event, failure, message, None);
+        if dialogue.timeline == hub.timeline.get() {
+            hub.webhooks.tally.count(&event, |of| of.begun += 1);
+            hub.webhooks.tally.failed(&event, EventFailure::NotFound);
+        }
+        fail(hub, connection, dialogue, ack_id, CloseCategory::EventHandlerNotFound);
+        return;
+    }
+    let content_type = content_type_of(&payload);
+    let body = match payload {
+        Payload::Text(text) | Payload::Json(text) => Bytes::from(text),
+        Payload::Binary(bytes) => Bytes::from(bytes),
+    };
+    let outgoing = Outgoing { event, id: dialogue.next_id(), content_type, body };
+    dialogue.set_waiting(true);
+    let task =
+        deliver(Rc::clone(hub), Rc::clone(connection), Rc::clone(dialogue), outgoing, ack_id);
+    spawn(hub, task);
+}
+
+async fn deliver(
+    hub: Rc<Hub>,
+    connection: Rc<Connection>,
+    dialogue: Rc<Dialogue>,
+    outgoing: Outgoing,
+    ack_id: Option<u64>,
+) {
+    if let Some(handler) = dialogue.handler_of(&outgoing.event) {
+        let read = |answer: &HttpAnswer| {
+            let content_type = answer.headers.get(http::header::CONTENT_TYPE);
+            let content_type = content_type.map(|value| value.to_str().unwrap_or("not ASCII"));
+            user_event_answer(content_type, &answer.body)
+        };
+        let heard = send(&hub, &dialogue, handler, &outgoing, read).await;
+        dialogue.set_waiting(false);
+        match heard {
+            Ok(heard) => answer(&hub, &connection, &dialogue, heard, ack_id),
+            Err(_) => {
+                fail(&hub, &connection, &dialogue, ack_id, CloseCategory::SendEventFailed);
+            }
+        }
+    }
+    session::resume(&hub, &connection, &dialogue);
+}
+
+/// The event was taken: what the handler says reaches the client before the acknowledgement.
+fn answer(
+    hub: &Hub,
+    connection: &Rc<Connection>,
+    dialogue: &Dialogue,
+    heard: Heard<Option<Payload>>,
+    ack_id: Option<u64>,
+) {
+    if let Some(state) = heard.state {
+        *dialogue.state.borrow_mut() = state;
+    }
+    if let Some(payload) = heard.said {
+        let message = Message::new(MessageFrom::Server, payload);
+        fan_out::deliver(hub, &message, &[], vec![Rc::clone(connection)]);
+    }
+    if let Some(ack_id) = ack_id {
+        session::acknowledge(hub, connection, ack_id, Ok(()));
+    }
+}
+
+fn fail(
+    hub: &Hub,
+    connection: &Rc<Connection>,
+    dialogue: &Dialogue,
+    ack_id: Option<u64>,
+    category: CloseCategory,
+) {
+    match (&connection.mode, dialogue.events().policy.failed_user_event) {
+        (Mode::Json, FailedUserEvent::AckError) => {
+            if let Some(ack_id) = ack_id {
+                session::acknowledge(hub, connection, ack_id, Err(session::event_failed()));
+            }
+        }
+        (Mode::Json, FailedUserEvent::Drop)
+        | (Mode::SimpleEvents | Mode::SimplePublish { .. }, _) => {
+            let cause = Cause::close(category, INTERNAL_ERROR, category.log_reason());
+            close::end(hub, connection, cause);
+        }
+    }
+}

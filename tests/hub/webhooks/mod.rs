@@ -1,0 +1,7 @@
+//! The hub calls event handlers.
+
+mod connect;
+mod kit;
+mod life;
+mod trouble;
+mod user;
