@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,7 +17,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -40,8 +41,9 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a request's body may take.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
-/// How long a connection may be idle, or a request's head take: as long as with Kestrel.
-const IDLE_MAX: Duration = Duration::from_secs(130);
+/// How long a connection stays open over which nothing was asked, at least: as long as with
+/// Kestrel. At most it is twice that.
+const IDLE: Duration = Duration::from_secs(130);
 
 /// Accepts for as long as it is polled, but for the windows in which nobody listens.
 pub async fn accept(upstream: &Rc<Upstream>, mut listener: Listener) {
@@ -107,6 +109,10 @@ struct Connection {
     broken_off: Cell<Option<BreakOff>>,
     /// Whether the control API was asked over it.
     controls: Cell<bool>,
+    /// Whether a request is under way.
+    busy: Cell<bool>,
+    /// Requests that have come.
+    asked: Cell<u64>,
     _alive: AliveGuard,
     _place: OwnedSemaphorePermit,
 }
@@ -118,6 +124,8 @@ impl Connection {
             peer,
             broken_off: Cell::new(None),
             controls: Cell::new(false),
+            busy: Cell::new(false),
+            asked: Cell::new(0),
             _alive: AliveGuard::new(upstream),
             _place: place,
         }
@@ -127,10 +135,11 @@ impl Connection {
     async fn serve(self, stream: Stream) {
         let this = &self;
         let service = service_fn(|request| Box::pin(this.answer(request)));
-        // hyper's Date header would read the system's clock.
+        let mut idle = pin!(this.idle());
+        // hyper's own limit of an idle connection would end the control API's too; its Date header
+        // would read the system's clock.
         let mut http = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_MAX)
+            .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES_MAX)
             .auto_date_header(false)
             .serve_connection(TokioIo::new(stream), service);
@@ -152,6 +161,7 @@ impl Connection {
                         None => polled.map(|_| BreakOff::Close),
                     }
                 }) => break how,
+                () = idle.as_mut() => break BreakOff::Close,
             }
         };
         let stream = http.into_parts().io.into_inner();
@@ -161,20 +171,43 @@ impl Connection {
         }
     }
 
-    /// Sorts a request.
+    /// Ready once nothing was asked for long. Whoever uses the control API may take its time.
+    async fn idle(&self) {
+        loop {
+            let asked = self.asked.get();
+            self.upstream.pacer.until(Instant::now() + IDLE).await;
+            if self.controls.get() {
+                pending::<()>().await;
+            }
+            if !self.busy.get() && self.asked.get() == asked {
+                return;
+            }
+        }
+    }
+
+    /// Answers a request.
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        self.busy.set(true);
+        self.asked.set(self.asked.get() + 1);
+        let answer = self.sort(request).await;
+        self.busy.set(false);
+        Ok(answer)
+    }
+
+    /// Sorts a request.
+    async fn sort(&self, request: Request<Incoming>) -> Answer {
         let (request, body) = request.into_parts();
         let upstream = &self.upstream;
         if control::is_offered(upstream, &request, self.peer) {
             self.controls.set(true);
-            return Ok(match read_body(body).await {
+            return match read_body(body).await {
                 Ok(body) => control::answer(upstream, &request, &body),
                 Err(refusal) => refusal,
-            });
+            };
         }
         match Asked::of(&request) {
-            Ok(asked) => Ok(self.answer_hub(&request, asked, body).await),
-            Err((status, why)) => Ok(self.answer_stranger(status, why)),
+            Ok(asked) => self.answer_hub(&request, asked, body).await,
+            Err((status, why)) => self.answer_stranger(status, why),
         }
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::Method;
-use squall::net::ConnectError;
 use squall::net::http::{HttpCaller, HttpError};
+use squall::net::{ConnectError, Dial};
+use tokio::io::AsyncReadExt as _;
 
 use super::kit::*;
 
@@ -211,6 +212,25 @@ fn while_it_is_down_nobody_listens_and_what_was_open_is_reset() {
         assert_eq!(upstream.elapsed(), ms(9_001), "cold again");
         upstream.until(seconds(3_600)).await;
         upstream.ask(chat()).await.unwrap_err();
+        assert_eq!(upstream.counts_of("chat").await.received, 2, "also after an hour");
+        upstream.begin().await;
+        assert_eq!(upstream.ask(chat()).await.unwrap().status, 204, "a new timeline");
+    });
+}
+
+#[test]
+fn a_connection_over_which_nothing_is_asked_is_ended_in_time() {
+    virtually("[[rules]]\non = [\"slow\"]\nanswer = { delay = \"10m\" }", async |upstream| {
+        let mut stream = upstream.connector.connect(Dial::default()).await.unwrap();
+        let mut slow = HttpCaller::new(upstream.connector.clone());
+        let answer = slow.call(post(&head(user("slow"), "c1"), ""), seconds(1_000));
+        let read = async {
+            let read = stream.read(&mut [0; 8]).await;
+            (read.unwrap(), upstream.elapsed())
+        };
+        let (answer, (read, at)) = tokio::join!(answer, read);
+        assert_eq!((read, at), (0, seconds(130)));
+        assert_eq!(answer.unwrap().status, 204, "it waits for its answer");
     });
 }
 
