@@ -42,6 +42,26 @@ fn a_rule_holds_in_its_window_and_the_timeline_can_begin_anew() {
 }
 
 #[test]
+fn a_request_under_way_when_a_timeline_begins_counts_for_neither() {
+    virtually("[[rules]]\nanswer = { delay = \"2s\" }", async |upstream| {
+        let before = upstream.event(connect(), "c1");
+        let after = async {
+            upstream.until(seconds(1)).await;
+            upstream.begin().await;
+            upstream.event(connect(), "c2").await
+        };
+        let look = async {
+            upstream.until(ms(2_500)).await;
+            let counts = upstream.counts_of("connect").await;
+            (counts.received, counts.in_flight)
+        };
+        let (before, after, seen) = tokio::join!(before, after, look);
+        assert_eq!((before.status.as_u16(), after.status.as_u16()), (204, 204));
+        assert_eq!(seen, (1, 1));
+    });
+}
+
+#[test]
 fn the_first_so_many_are_those_that_come_while_the_rule_holds() {
     let script = r#"
         [[rules]]
