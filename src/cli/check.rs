@@ -104,6 +104,9 @@ impl<'a> Checked<'a> {
             let words = format!("--world virtual: {why}");
             out.push_str(&text::noted(text::style_of(Outcome::Undetermined), "needs", &words));
         }
+        if let Some(rounded) = predict::rounded(self.plan) {
+            out.push_str(&text::aside("note", &rounded.to_string()));
+        }
         for conflict in &self.conflicts {
             let (style, word) = match conflict.kind {
                 ConflictKind::Contradiction => (text::style_of(Outcome::Fail), "conflict"),

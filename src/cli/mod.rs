@@ -129,17 +129,13 @@ fn usage(error: &clap::Error) -> Exit {
 /// Tells an error and what to do about it.
 fn complain(error: &CliError, redactor: &Redactor) {
     // Scenario errors are blocks of their own that begin with "error".
-    let text = match error {
-        CliError::Scenario(errors) => errors.to_string(),
-        other => format!("{} {other}", text::paint(text::style_of_error(), "error:")),
-    };
-    say(&format!("{}\n", redactor.redact(text.trim_end())));
+    let text = redactor.redact(error.to_string().trim_end());
+    say(&match error {
+        CliError::Scenario(_) => format!("{text}\n"),
+        _ => text::message(text::style_of_error(), "error:", &text),
+    });
     if let Some(hint) = error.hint() {
-        say(&format!(
-            "{} {}\n",
-            text::paint(text::style_of_hint(), "hint:"),
-            redactor.redact(&hint)
-        ));
+        say(&text::message(text::style_of_hint(), "hint:", &redactor.redact(&hint)));
     }
 }
 

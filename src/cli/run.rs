@@ -26,7 +26,8 @@ use crate::report::folder::PendingFile;
 use crate::report::live::LiveMode;
 use crate::report::recorder::Latest;
 use crate::report::run_file::TargetPlace;
-use crate::report::{FileError, RunFile, RunFolder, junit, markdown, spread, text};
+use crate::report::spread::Spread;
+use crate::report::{FileError, RunFile, RunFolder, junit, markdown, text};
 use crate::scenario::Plan;
 use crate::secret::Redactor;
 use crate::verdict::Outcome;
@@ -355,6 +356,7 @@ async fn run_all(
         Shards::Threads(_) => 1,
         Shards::Here => context.cores,
     };
+    let mut page = Page::default();
     let failed = Cell::new(false);
     let running = jobs.into_iter().map(|job| async {
         if failed.get() || context.interrupts.asked() {
@@ -370,9 +372,9 @@ async fn run_all(
         let Some((result, job)) = ended else { continue };
         match result {
             Ok(Done { run, story }) => {
-                tell(&run, &job, arguments);
+                tell(&run, &job, arguments, &mut page);
                 if let Some(story) = story {
-                    print(&format!("{story}\n"));
+                    page.block(&story);
                 }
                 exit = exit.max(Exit::of(&run));
                 turns.push(run.clone());
@@ -386,15 +388,16 @@ async fn run_all(
             }
         }
         if job.is_last {
-            tell_spread(&std::mem::take(&mut turns), &std::mem::take(&mut folders));
+            let (turns, folders) = (std::mem::take(&mut turns), std::mem::take(&mut folders));
+            exit = exit.max(tell_spread(&turns, &folders, &mut page));
         }
     }
-    tell_spread(&turns, &folders);
+    exit = exit.max(tell_spread(&turns, &folders, &mut page));
     if context.interrupts.asked() {
         exit = exit.max(Exit::Interrupted);
     }
     if scenarios > 1 && !runs.is_empty() {
-        print(&format!("\n{}", text::overview(&runs)));
+        page.block(&text::overview(&runs));
     }
     if let Err(error) = files.publish(&runs) {
         complain(&error, redactor);
@@ -403,15 +406,23 @@ async fn run_all(
     Ok(exit)
 }
 
-/// How the runs of one scenario differ, where there are several.
-fn tell_spread(turns: &[RunFile], folders: &[PathBuf]) {
-    if turns.len() > 1 {
-        print(&format!("\n{}", spread::render(turns, folders)));
+/// How the runs of one scenario differ, where there are several. What must be equal and is not is a
+/// defect of Squall's own.
+fn tell_spread(turns: &[RunFile], folders: &[PathBuf], page: &mut Page) -> Exit {
+    if turns.len() < 2 {
+        return Exit::AsExpected;
     }
+    let spread = Spread::of(turns, folders);
+    page.block(&spread.render());
+    if spread.is_defect() { Exit::Internal } else { Exit::AsExpected }
 }
 
-/// Tells which expectations cannot hold by the forecast, before anybody waits for the run.
+/// Tells which expectations cannot hold by the forecast, and what of the scenario the world cannot
+/// tell, before anybody waits for the run.
 pub fn foretell(plan: &Plan) {
+    if let Some(rounded) = predict::rounded(plan) {
+        say(&text::aside("note", &format!("{}: {rounded}", plan.name)));
+    }
     for conflict in predict::conflicts(plan) {
         if conflict.kind == ConflictKind::Contradiction {
             let told = format!("{}: {conflict}; the run will tell", plan.name);
@@ -430,11 +441,62 @@ async fn run_one(context: &Context, job: &Job) -> Result<Done, CliError> {
 }
 
 /// The report of a run: whole, or its headline where it passed among many of the same.
-fn tell(run: &RunFile, job: &Job, arguments: &RunArguments) {
+fn tell(run: &RunFile, job: &Job, arguments: &RunArguments, page: &mut Page) {
     let brief = arguments.quiet || arguments.repeat > 1;
     if brief && !session::deserves_detail(run) {
-        print(&text::headline(run));
+        page.line(&text::headline(run));
     } else {
-        print(&format!("{}\n", text::render(run, &session::shown(&job.path))));
+        page.block(&text::render(run, &session::shown(&job.path)));
+    }
+}
+
+/// What a command has printed, so that exactly one blank line stands around a block.
+#[derive(Debug, Default)]
+struct Page {
+    last: Option<Piece>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    Line,
+    Block,
+}
+
+impl Page {
+    /// Prints a line among others.
+    fn line(&mut self, text: &str) {
+        print(&self.spaced(Piece::Line, text));
+    }
+
+    /// Prints a block of its own.
+    fn block(&mut self, text: &str) {
+        print(&self.spaced(Piece::Block, text));
+    }
+
+    fn spaced(&mut self, piece: Piece, text: &str) -> String {
+        let is_apart = match self.last.replace(piece) {
+            None => false,
+            Some(last) => last == Piece::Block || piece == Piece::Block,
+        };
+        format!("{}{}", if is_apart { "\n" } else { "" }, text.trim_start_matches('\n'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_blank_line_stands_around_a_block_and_none_between_lines() {
+        let mut page = Page::default();
+        let told = [
+            (Piece::Block, "report\n"),
+            (Piece::Block, "\nstory\n"),
+            (Piece::Line, "headline\n"),
+            (Piece::Line, "headline\n"),
+            (Piece::Block, "spread\n"),
+        ]
+        .map(|(piece, text)| page.spaced(piece, text));
+        assert_eq!(told.concat(), "report\n\nstory\n\nheadline\nheadline\n\nspread\n");
     }
 }

@@ -22,6 +22,7 @@ use super::session::{self, Context, Done, Keep};
 use super::{CliError, Exit, complain, print, world};
 use crate::engine::EngineError;
 use crate::event::HowEnded;
+use crate::report::hints::Among;
 use crate::report::live::{LiveMode, SeedsView};
 use crate::report::seeds::{self, SeedRange, SeedsTally};
 use crate::report::{RunFile, RunFolder, text, words};
@@ -154,7 +155,10 @@ async fn stopped(
     let plan = plan_of(scenario, index);
     let label = format!("{name}, seed {}", plan.seed);
     let Done { run, .. } = world::run(context, plan, Keep::Folder(folder), label).await?;
-    print(&format!("\n{}", text::render(&run, &session::shown(&scenario.path))));
+    print(&format!(
+        "\n{}",
+        text::render_among(&run, &session::shown(&scenario.path), Among::Seeds)
+    ));
     let exit = Exit::of(&run);
     if run.outcome != outcome && run.how != HowEnded::Interrupted {
         let seed = seeds.at(index);

@@ -83,7 +83,7 @@ fn closes(wanted: &[(CloseCategory, Quantity)], forecast: &Forecast) -> Vec<Foun
             found.push((
                 ConflictKind::Contradiction,
                 format!(
-                    "demands {category} {demand}, foretold is {} ({})",
+                    "demands {category} {demand}, foretold {} ({})",
                     words::quantity(told),
                     fate(&forecast.fate)
                 ),
@@ -130,8 +130,7 @@ fn close_within(
     };
     let time = |of: Duration| words::time(of.as_secs_f64() * 1e9);
     let (from, to, soonest, latest) = (time(from), time(to), time(soonest), time(latest));
-    let text =
-        format!("demands {category} after {from} to {to}, foretold is {soonest} to {latest}");
+    let text = format!("demands {category} after {from} to {to}, foretold {soonest} to {latest}");
     Some((kind, text))
 }
 

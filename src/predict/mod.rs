@@ -13,7 +13,7 @@
 //! | `cap` | who is refused when more arrive than the tier allows |
 //! | `forecast` | all of that, per population |
 //! | `conflict` | expectations that contradict the forecast |
-//! | `world` | what only the virtual world can do |
+//! | `world` | what only the virtual world can do, and what it rounds |
 //! | `words` | how numbers read |
 
 mod behaviour;
@@ -42,7 +42,7 @@ pub use fault::addressed;
 pub use forecast::{Forecast, forecasts, last_arrival};
 pub use kernel::absorption;
 pub use need::need;
-pub use world::{OnlyVirtual, only_virtual};
+pub use world::{OnlyVirtual, Rounded, only_virtual, rounded};
 
 use crate::protocol::CloseCategory;
 use crate::scenario::Plan;

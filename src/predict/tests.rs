@@ -74,7 +74,7 @@ fn a_run_that_ends_too_soon_drops_nobody() {
         (found[0].kind, found[0].to_string().as_str()),
         (
             ConflictKind::Contradiction,
-            "expect.muted.closes: demands PingTimeout = 10, foretold is = 0 (they leave in order)"
+            "expect.muted.closes: demands PingTimeout = 10, foretold = 0 (they leave in order)"
         )
     );
 }

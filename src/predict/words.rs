@@ -1,5 +1,6 @@
 //! How predictions and checks word numbers: counts, times, quantities.
 
+use crate::event::World;
 use crate::protocol::CloseCategory;
 use crate::scenario::plan::Quantity;
 
@@ -24,6 +25,23 @@ pub(crate) fn time(ns: f64) -> String {
         _ => (ns / 1e9, "s"),
     };
     format!("{} {unit}", digits(value))
+}
+
+/// What is said of a time that is shorter than a tick of the virtual world's clock.
+pub(crate) const BELOW_TICK: &str = "< 1 ms";
+
+/// A measured time given in nanoseconds. The virtual world's clock moves by whole milliseconds, so
+/// that less than one is no figure there.
+pub(crate) fn time_in(world: World, ns: f64) -> String {
+    match world {
+        World::Virtual if ns.abs() < 1e6 => BELOW_TICK.to_owned(),
+        World::Virtual | World::Sockets => time(ns),
+    }
+}
+
+/// `1 cell`, `2 cells`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A bare number, to about three digits after the point: `0.997`.
@@ -84,6 +102,16 @@ mod tests {
         }
         assert_eq!(digits(0.9971), "0.997");
         assert_eq!(digits(200.0), "200");
+    }
+
+    #[test]
+    fn less_than_a_tick_of_the_virtual_clock_is_no_figure() {
+        for (ns, over_sockets, virtually) in
+            [(0.0, "0 µs", "< 1 ms"), (1e3, "1 µs", "< 1 ms"), (1e6, "1 ms", "1 ms")]
+        {
+            assert_eq!(time_in(World::Sockets, ns), over_sockets);
+            assert_eq!(time_in(World::Virtual, ns), virtually);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! What a plan asks for that only the virtual world has.
+//! What a plan asks for that only the virtual world has, and what that world makes of it.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::scenario::Plan;
 
@@ -19,9 +20,61 @@ impl fmt::Display for OnlyVirtual {
     }
 }
 
+/// What becomes of delays that the virtual world's clock cannot tell. Its text is a whole clause:
+/// "links of `far`: each way is rounded up to whole milliseconds in the virtual world, to 1 ms at
+/// least".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rounded {
+    /// The populations.
+    populations: Vec<String>,
+}
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "links of `{}`: each way is rounded up to whole milliseconds in the virtual world, to \
+             1 ms at least",
+            self.populations.join("`, `")
+        )
+    }
+}
+
+/// Which populations have a delay or a jitter that is no whole number of milliseconds; `None` when
+/// there is none.
+#[must_use]
+pub fn rounded(plan: &Plan) -> Option<Rounded> {
+    let is_whole = |of: Duration| of.subsec_nanos().is_multiple_of(1_000_000);
+    let populations: Vec<_> = plan
+        .populations
+        .iter()
+        .filter(|of| !is_whole(of.shaping.delay) || !is_whole(of.shaping.jitter))
+        .map(|of| of.name.clone())
+        .collect();
+    (!populations.is_empty()).then_some(Rounded { populations })
+}
+
 /// Why the plan needs the virtual world; `None` when sockets will do.
 #[must_use]
 pub fn only_virtual(plan: &Plan) -> Option<OnlyVirtual> {
     let shaped = plan.populations.iter().find(|population| !population.shaping.is_ideal());
     shaped.map(|population| OnlyVirtual { population: population.name.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predict::fixture::{plan, population};
+
+    #[test]
+    fn delays_below_a_tick_are_said_to_be_rounded_up() {
+        let mut plan = plan(["near", "far", "jumpy"].map(|name| population(name, 1)).into());
+        assert_eq!(rounded(&plan), None);
+        plan.populations[1].shaping.delay = Duration::from_millis(40);
+        assert_eq!(rounded(&plan), None, "a whole number");
+        plan.populations[1].shaping.delay = Duration::from_micros(1_500);
+        plan.populations[2].shaping.jitter = Duration::from_micros(1);
+        let told = rounded(&plan).map(|of| of.to_string()).unwrap_or_default();
+        assert!(told.starts_with("links of `far`, `jumpy`: each way is rounded up"), "{told}");
+    }
 }

@@ -12,7 +12,7 @@ use crate::measure::summary::{Extent, Since};
 use crate::measure::{CloseKey, CloseTally, LatencyKind, LatencySet, Summary, Timings};
 use crate::protocol::CloseCategory;
 use crate::scenario::Plan;
-use crate::verdict::{is_allowed_cell, is_expected};
+use crate::verdict::{is_allowed_cell, is_disturbed, is_expected};
 
 fn name_of(plan: &Plan, population: u16) -> String {
     plan.populations
@@ -57,7 +57,9 @@ type EndSums = BTreeMap<(Option<u16>, Option<CloseCategory>, ClientObservation),
 pub(super) fn ends(plan: &Plan, summary: &Summary) -> (Vec<End>, Vec<End>) {
     let (mut each, mut all) = (EndSums::new(), EndSums::new());
     for (key, tally) in &summary.closes {
-        let expected = key.category.map(|category| is_expected(plan, key.population, category));
+        let expected = key.category.map(|category| {
+            is_expected(plan, key.population, category) && !is_disturbed(plan, summary, key)
+        });
         for (sums, population) in [(&mut each, Some(key.population)), (&mut all, None)] {
             let sum = sums
                 .entry((population, key.category, key.observation.clone()))

@@ -2,7 +2,8 @@
 //! machine, so what stands here is what users read.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{html, junit, markdown, run_file, samples, spread, text};
+use super::spread::Spread;
+use super::{html, junit, markdown, run_file, samples, text};
 use crate::event::World;
 
 fn plain(coloured: &str) -> String {
@@ -107,7 +108,9 @@ fn spread_over_repeated_runs() {
     let mut other = samples::passed();
     other.latency_total[0] = samples::failed().latency_total[1].clone();
     other.latency_total[0].kind = crate::measure::LatencyKind::Connect;
-    insta::assert_snapshot!(spread::render(&[samples::passed(), samples::passed(), other], &[]));
+    insta::assert_snapshot!(
+        Spread::of(&[samples::passed(), samples::passed(), other], &[]).render()
+    );
 }
 
 #[test]

@@ -3,9 +3,18 @@
 use super::RunFile;
 use crate::verdict::{Check, CheckKind, Outcome};
 
+/// What a failed run was one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// Itself alone: what failed may be wrong in the scenario.
+    Itself,
+    /// Seeds of one scenario, of which others passed: it failed by chance.
+    Seeds,
+}
+
 /// What to look at, or `None` where the check says it all.
 #[must_use]
-pub fn hint(run: &RunFile, check: &Check) -> Option<&'static str> {
+pub fn hint(run: &RunFile, check: &Check, among: Among) -> Option<&'static str> {
     match (check.outcome, check.kind) {
         (Outcome::Pass, _) => None,
         (Outcome::Undetermined, _) if run.hub_observed() || run.run.target.control => Some(
@@ -23,7 +32,7 @@ pub fn hint(run: &RunFile, check: &Check) -> Option<&'static str> {
         (Outcome::Fail, CheckKind::Threshold) => {
             Some("the latency table has both views; response counts from the planned instant")
         }
-        (Outcome::Fail, CheckKind::Expectation) => expectation(run, &check.path),
+        (Outcome::Fail, CheckKind::Expectation) => expectation(run, &check.path, among),
     }
 }
 
@@ -38,17 +47,24 @@ fn invariant(path: &str) -> Option<&'static str> {
             "something was left behind after the load had gone: see generator, machine and \
              hub_counters in run.json"
         }
-        "I7" => "a bystander was dropped: its row in events.ndjson says when and after what",
+        "I7" => {
+            "a bystander was dropped, or cut off on the way: its row in events.ndjson says when \
+             and after what"
+        }
         _ => return None,
     })
 }
 
-fn expectation(run: &RunFile, path: &str) -> Option<&'static str> {
-    const CAUSE: &str = "`squall check` computes which cause comes first, and when";
+fn expectation(run: &RunFile, path: &str, among: Among) -> Option<&'static str> {
+    // What fails with one seed only is no matter of the causes that a scenario has.
+    let cause = match among {
+        Among::Itself => "`squall check` computes which cause comes first, and when",
+        Among::Seeds => "events.ndjson has a line for every end: when, why, and what came before",
+    };
     let mut parts = path.split('.').skip(1);
     let (population, claim) = (parts.next()?, parts.next()?);
     Some(match claim {
-        "closes" => CAUSE,
+        "closes" => cause,
         "close_within" if run.close_windows.iter().any(|it| it.population == population) => {
             "close_windows in run.json has the least and the greatest time seen"
         }
@@ -56,7 +72,7 @@ fn expectation(run: &RunFile, path: &str) -> Option<&'static str> {
             "backlog_at_close in run.json has the bytes in the hub's queue and under way"
         }
         // No such drop came, so run.json has nothing of it.
-        "close_within" | "queue_at_close" => CAUSE,
+        "close_within" | "queue_at_close" => cause,
         "opens" | "recovered" | "amplification" => {
             "events.ndjson has one line per attempt: when it was planned, begun, open, ended"
         }
@@ -81,7 +97,15 @@ mod tests {
             expected: String::new(),
             actual: String::new(),
         };
-        hint(run, &check).unwrap()
+        hint(run, &check, Among::Itself).unwrap()
+    }
+
+    #[test]
+    fn what_failed_by_chance_is_not_looked_for_in_the_scenario() {
+        let run = samples::failed();
+        let closes = run.checks.iter().find(|check| check.path == "expect.stalled.closes").unwrap();
+        assert!(hint(&run, closes, Among::Itself).unwrap().contains("squall check"));
+        assert!(hint(&run, closes, Among::Seeds).unwrap().contains("events.ndjson"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::hints;
+use super::hints::{self, Among};
 use super::run_file::{LatencySeries, RunFile, TargetPlace};
 use super::text::{self, latency_label, quantile_cells, views};
 use super::words;
@@ -201,7 +201,7 @@ fn checks(run: &RunFile) -> Markup {
             @let list = of(outcome);
             @if let Some(first) = list.first() {
                 h2 class="warn" { (title) }
-                @if let Some(hint) = hints::hint(run, first) { p class="dim" { (hint) } }
+                @if let Some(hint) = advice(run, first) { p class="dim" { (hint) } }
                 (check_table(title, &list))
             }
         }
@@ -221,7 +221,7 @@ fn failed_check(run: &RunFile, check: &Check) -> Markup {
             dl {
                 dt { "expected" } dd { (check.expected) }
                 dt { "actual" } dd { (check.actual) }
-                @if let Some(hint) = hints::hint(run, check) { dt { "hint" } dd { (hint) } }
+                @if let Some(hint) = advice(run, check) { dt { "hint" } dd { (hint) } }
             }
         }
     }
@@ -259,6 +259,10 @@ fn yes_cell(value: Option<bool>) -> Markup {
     }
 }
 
+fn advice(run: &RunFile, check: &Check) -> Option<&'static str> {
+    hints::hint(run, check, Among::Itself)
+}
+
 fn ends(run: &RunFile) -> Markup {
     let attempts = run.attempts();
     let rows = html! {
@@ -273,7 +277,7 @@ fn ends(run: &RunFile) -> Markup {
                 @match end.life {
                     Some(life) => {
                         @for us in [life.median_us, life.min_us, life.max_us] {
-                            td class="n" { (words::micros(us)) }
+                            td class="n" { (words::micros_in(run.run.world, us)) }
                         }
                     }
                     None => { @for _ in 0..3 { td class="n" { "-" } } }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::hints;
+use super::hints::{self, Among};
 use super::run_file::RunFile;
 use super::words;
 use crate::verdict::{Check, CheckKind, Outcome};
@@ -54,7 +54,7 @@ fn case(run: &RunFile, check: &Check) -> TestCase {
     if check.outcome != Outcome::Pass {
         status.set_message(format!("expected {}; actual {}", check.expected, check.actual));
         status.set_type(words::outcome(check.outcome));
-        if let Some(hint) = hints::hint(run, check) {
+        if let Some(hint) = hints::hint(run, check, Among::Itself) {
             status.set_description(hint);
         }
     }

@@ -90,7 +90,10 @@ fn ends(run: &RunFile, out: &mut String) {
             cell(&words::observation(&end.seen)),
             words::number(end.count),
             words::share(end.count, attempts),
-            end.life.map_or_else(|| "-".to_owned(), |life| words::micros(life.median_us)),
+            end.life.map_or_else(
+                || "-".to_owned(),
+                |life| words::micros_in(run.run.world, life.median_us)
+            ),
             end.expected.map_or("-", |expected| if expected { "yes" } else { "**NO**" })
         );
     }

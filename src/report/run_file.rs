@@ -279,8 +279,9 @@ pub struct End {
     pub count: u64,
     /// Time from open to end of those that were open, in microseconds.
     pub life: Option<Life>,
-    /// Whether the scenario expects the category of that population; null where there is no
-    /// category. For all populations together: whether every one of them is expected.
+    /// Whether the scenario expects the category of that population, and no client that should not
+    /// have been disturbed was cut off under it; null where there is no category. For all
+    /// populations together: whether it holds of every one of them.
     pub expected: Option<bool>,
 }
 

@@ -10,30 +10,54 @@ use super::words;
 use crate::event::World;
 use crate::verdict::Outcome;
 
-/// The table of counts and latencies over the runs, least, median and greatest of each. In the
-/// virtual world runs of one seed are equal in all but [`RunFile::machine`], in every byte of the
-/// other files in their folders too, and that is the line; where they are not, it says where.
-#[must_use]
-pub fn render(runs: &[RunFile], folders: &[PathBuf]) -> String {
-    let Some(first) = runs.first() else { return String::new() };
-    let passed = runs.iter().filter(|run| run.outcome == Outcome::Pass).count();
-    let which = format!(
-        "{} of {}, all with seed {}",
-        words::counted(runs.len() as u64, "run"),
-        first.run.scenario,
-        first.run.seed
-    );
-    let world = words::world(first.run.world);
-    match (first.run.world, unequal(runs, folders)) {
-        (World::Sockets, _) => format!("Spread over {which}; {passed} passed\n{}", table(runs)),
-        (World::Virtual, None) => {
-            format!("{which}, world {world}: equal in everything; {passed} passed\n")
+/// Runs of one scenario and one seed beside each other.
+#[derive(Clone, Debug)]
+pub struct Spread<'a> {
+    runs: &'a [RunFile],
+    /// Of runs in the virtual world: the first that is not as the first one, and where.
+    unequal: Option<(usize, String)>,
+}
+
+impl<'a> Spread<'a> {
+    /// Compares the runs and the files in their folders. In the virtual world runs of one seed are
+    /// equal in all but [`RunFile::machine`], in every byte of the other files too.
+    #[must_use]
+    pub fn of(runs: &'a [RunFile], folders: &[PathBuf]) -> Self {
+        let is_virtual = runs.first().is_some_and(|run| run.run.world == World::Virtual);
+        Self { runs, unequal: if is_virtual { unequal(runs, folders) } else { None } }
+    }
+
+    /// Whether the runs differ where only a defect of Squall makes them.
+    #[must_use]
+    pub const fn is_defect(&self) -> bool {
+        self.unequal.is_some()
+    }
+
+    /// The table of counts and latencies over the runs, least, median and greatest of each. Of
+    /// equal runs in the virtual world one line; where they are not equal, it says where.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let Self { runs, unequal } = self;
+        let Some(first) = runs.first() else { return String::new() };
+        let passed = runs.iter().filter(|run| run.outcome == Outcome::Pass).count();
+        let which = format!(
+            "{} of {}, all with seed {}",
+            words::counted(runs.len() as u64, "run"),
+            first.run.scenario,
+            first.run.seed
+        );
+        let world = words::world(first.run.world);
+        match (first.run.world, unequal) {
+            (World::Sockets, _) => format!("Spread over {which}; {passed} passed\n{}", table(runs)),
+            (World::Virtual, None) => {
+                format!("{which}, world {world}: equal in everything; {passed} passed\n")
+            }
+            (World::Virtual, Some((number, place))) => format!(
+                "{which}, world {world}: NOT EQUAL, a defect of Squall; {passed} passed\n  \
+                 run {number} differs from the first in {place}\n{}",
+                table(runs)
+            ),
         }
-        (World::Virtual, Some((number, place))) => format!(
-            "{which}, world {world}: NOT EQUAL, a defect of Squall; {passed} passed\n  \
-             run {number} differs from the first in {place}\n{}",
-            table(runs)
-        ),
     }
 }
 
@@ -91,14 +115,16 @@ fn latencies(runs: &[RunFile]) -> Vec<Vec<String>> {
         runs.iter().flat_map(|run| run.latency_total.iter().map(|series| series.kind)).collect();
     let mut rows = Vec::new();
     for kind in kinds {
+        let time =
+            |us| runs.first().map_or_else(String::new, |run| words::micros_in(run.run.world, us));
         let of = |run: &RunFile| {
             run.latency_total.iter().find(|series| series.kind == kind).and_then(|s| s.response)
         };
         let quantiles: Vec<_> = runs.iter().filter_map(of).collect();
         let p50: Vec<_> = quantiles.iter().map(|q| q.p50_us).collect();
         let p99: Vec<_> = quantiles.iter().map(|q| q.p99_us).collect();
-        rows.push(row(&format!("{} p50", words::latency(kind)), &p50, words::micros));
-        rows.push(row(&format!("{} p99", words::latency(kind)), &p99, words::micros));
+        rows.push(row(&format!("{} p50", words::latency(kind)), &p50, time));
+        rows.push(row(&format!("{} p99", words::latency(kind)), &p99, time));
     }
     rows
 }
@@ -128,12 +154,14 @@ mod tests {
         let mut runs = [samples::simulated(), samples::simulated(), samples::simulated()];
         runs[2].machine.real_elapsed_ns *= 2;
         assert_eq!(
-            render(&runs, &[]),
+            Spread::of(&runs, &[]).render(),
             "3 runs of ping-timeout, all with seed 7, world virtual: equal in everything; \
              3 passed\n"
         );
         runs[2].populations[0].published += 1;
-        let told = render(&runs, &[]);
+        let spread = Spread::of(&runs, &[]);
+        assert!(spread.is_defect());
+        let told = spread.render();
         assert!(
             told.contains("run 3 differs from the first in run.json, at populations[0].published"),
             "{told}"
@@ -141,7 +169,7 @@ mod tests {
         assert!(told.contains("connect p50"), "{told}");
         runs[2].populations[0].published -= 1;
         let folders = ["/no/one", "/no/other"].map(PathBuf::from);
-        let told = render(&runs, &folders);
+        let told = Spread::of(&runs, &folders).render();
         assert!(told.contains("run 2 differs from the first in events.ndjson"), "{told}");
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::hints;
+use super::hints::{self, Among};
 use super::run_file::{End, LatencySeries, Quantiles, Range, RunFacts, RunFile, TargetPlace};
 use super::table::{self, Column, INDENT, WIDTH};
 use super::words;
@@ -40,9 +40,15 @@ pub const fn style_of(outcome: Outcome) -> Style {
 /// The whole report of a run; `folder` is its path as the user can type it.
 #[must_use]
 pub fn render(run: &RunFile, folder: &str) -> String {
+    render_among(run, folder, Among::Itself)
+}
+
+/// The same of a run that was one of several.
+#[must_use]
+pub fn render_among(run: &RunFile, folder: &str, among: Among) -> String {
     let mut out = headline(run);
     out.push_str(&facts(run));
-    checks(run, &mut out);
+    checks(run, among, &mut out);
     ends(run, &mut out);
     matrix(run, &mut out);
     latency(run, &mut out);
@@ -128,11 +134,11 @@ pub fn passed_words(run: &RunFile) -> String {
 }
 
 /// Checks that passed are a count; the others are told.
-fn checks(run: &RunFile, out: &mut String) {
+fn checks(run: &RunFile, among: Among, out: &mut String) {
     let _ = writeln!(out, "{INDENT}{}", paint(DIM, &passed_words(run)));
     let of = |outcome| run.checks.iter().filter(move |check| check.outcome == outcome);
     for check in of(Outcome::Fail) {
-        failed(run, check, out);
+        failed(run, check, among, out);
     }
     // What could not be judged is a line each, with the advice once.
     for outcome in [Outcome::Invalid, Outcome::Undetermined] {
@@ -143,20 +149,20 @@ fn checks(run: &RunFile, out: &mut String) {
             let told = format!("{}: {}", check.path, check.actual);
             out.push_str(&noted(style_of(outcome), words::outcome(outcome), &told));
         }
-        if let Some(hint) = of(outcome).next().and_then(|check| hints::hint(run, check)) {
+        if let Some(hint) = of(outcome).next().and_then(|check| hints::hint(run, check, among)) {
             out.push_str(&noted(DIM, "hint", hint));
         }
     }
 }
 
 /// A failed check, told whole.
-fn failed(run: &RunFile, check: &Check, out: &mut String) {
+fn failed(run: &RunFile, check: &Check, among: Among, out: &mut String) {
     let word = paint(style_of(check.outcome), words::outcome(check.outcome));
     let _ = writeln!(out, "\n{INDENT}{word}  {}", check.path);
     for (name, text) in [("expected", check.expected.as_str()), ("actual", check.actual.as_str())] {
         labelled(name, text, out);
     }
-    if let Some(hint) = hints::hint(run, check) {
+    if let Some(hint) = hints::hint(run, check, among) {
         labelled("hint", hint, out);
     }
 }
@@ -203,6 +209,27 @@ pub(super) fn flowing(
         let label = if index == 0 { label.to_owned() } else { " ".repeat(label_columns) };
         let _ = writeln!(out, "{indent}{label}{line}");
     }
+}
+
+/// What is told of an error or advised, after a word in a style; lines that are too long are
+/// wrapped under its text.
+#[must_use]
+pub fn message(style: Style, word: &str, text: &str) -> String {
+    let label_columns = word.chars().count() + 1;
+    let mut out = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let label = match index {
+            0 => format!("{} ", paint(style, word)),
+            _ => String::new(),
+        };
+        let columns = if index == 0 { label_columns } else { 0 };
+        if columns + line.chars().count() <= usize::from(WIDTH) {
+            let _ = writeln!(out, "{label}{line}");
+        } else {
+            flowing("", &label, columns, line, &mut out);
+        }
+    }
+    out
 }
 
 /// A heading over a table.
@@ -265,7 +292,8 @@ fn end_row(run: &RunFile, end: &End, attempts: u64) -> Vec<String> {
         words::observation(&end.seen),
         words::number(end.count),
         words::share(end.count, attempts),
-        end.life.map_or_else(|| "-".to_owned(), |life| words::micros(life.median_us)),
+        end.life
+            .map_or_else(|| "-".to_owned(), |life| words::micros_in(run.run.world, life.median_us)),
         match end.expected {
             Some(true) => "yes",
             Some(false) => UNEXPECTED,
@@ -319,14 +347,10 @@ pub const fn latency_label(facts: &RunFacts) -> &'static str {
     }
 }
 
-/// Cells of one view after its name: count, p50, p90, p99, p99.9, max. The virtual world's clock
-/// moves by whole milliseconds, so that less than one is no figure there.
+/// Cells of one view after its name: count, p50, p90, p99, p99.9, max.
 #[must_use]
 pub fn quantile_cells(world: World, quantiles: &Quantiles) -> Vec<String> {
-    let time = |us: u64| match world {
-        World::Virtual if us < 1_000 => "< 1 ms".to_owned(),
-        World::Virtual | World::Sockets => words::micros(us),
-    };
+    let time = |us: u64| words::micros_in(world, us);
     vec![
         words::number(quantiles.count),
         time(quantiles.p50_us),
@@ -433,18 +457,27 @@ fn unsent(run: &RunFile, out: &mut String) {
     }
 }
 
-/// What was under way to dropped clients, where something was.
+/// Bytes beyond the hub's queue from which they are told: below, they are pings and the like.
+const HELD_TOLD_MIN: i64 = 1_024;
+
+/// What was under way to dropped clients, where something was: in the hub's queue, or beyond it.
 fn backlog(run: &RunFile, out: &mut String) {
-    for drop in run.backlog_at_close.iter().filter(|drop| drop.queue_bytes.max > 0) {
+    let is_held = |range: Range| range.max >= HELD_TOLD_MIN;
+    for drop in &run.backlog_at_close {
+        if drop.queue_bytes.max == 0 && !drop.kernel_bytes.is_some_and(is_held) {
+            continue;
+        }
         let carriers = worlds::carriers(run.run.world);
         let kernel = drop
             .kernel_bytes
             .map_or_else(String::new, |range| format!("; {carriers} held {}", byte_range(range)));
+        let queued = match drop.queue_bytes.max {
+            0 => "nothing".to_owned(),
+            _ => byte_range(drop.queue_bytes),
+        };
         let text = format!(
-            "{} of {}: {} in the hub's queue{kernel}",
-            drop.category,
-            drop.population,
-            byte_range(drop.queue_bytes),
+            "{} of {}: {queued} in the hub's queue{kernel}",
+            drop.category, drop.population,
         );
         out.push_str(&noted(BOLD, "Backlog at close", &text));
     }

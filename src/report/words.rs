@@ -45,7 +45,7 @@ pub fn quantity(value: Quantity) -> String {
 /// `1 client`, `2 clients`.
 #[must_use]
 pub fn counted(value: u64, noun: &str) -> String {
-    format!("{} {noun}{}", number(value), if value == 1 { "" } else { "s" })
+    predict::words::counted(value, noun)
 }
 
 /// `12.5 %`, or `-` of nothing.
@@ -81,6 +81,16 @@ pub fn micros(value: u64) -> String {
                 (hours, minutes, _) => format!("{hours} h {minutes} min"),
             }
         }
+    }
+}
+
+/// A measured time as [`micros`]. The virtual world's clock moves by whole milliseconds, so that
+/// less than one is no figure there: `< 1 ms`.
+#[must_use]
+pub fn micros_in(world: World, value: u64) -> String {
+    match world {
+        World::Virtual if value < 1_000 => predict::words::BELOW_TICK.to_owned(),
+        World::Virtual | World::Sockets => micros(value),
     }
 }
 
@@ -264,9 +274,10 @@ pub fn wire(value: Option<&HubWire>) -> String {
         Some(HubWire::ClientClose { code, reason }) => {
             format!("echo of the client's close {}", close(*code, reason))
         }
-        Some(HubWire::HubAbort) => "reset".to_owned(),
+        Some(HubWire::HubAbort) => "the hub's reset".to_owned(),
         Some(HubWire::ClientEof) => "the client's end of stream".to_owned(),
-        Some(HubWire::ClientReset) => "the client's reset".to_owned(),
+        // The client's, or that of something on the way.
+        Some(HubWire::ClientReset) => "a reset".to_owned(),
     }
 }
 

@@ -39,14 +39,19 @@ fn real_span_ns(runs: &[RunFile]) -> u64 {
     began.zip(ended).map_or(0, |(began, ended)| ended.saturating_sub(began))
 }
 
-/// `12.0 s of it took 80.0 ms, 150 times as fast`, of nanoseconds.
+/// `12.0 s of it took 80.0 ms, 150 times as fast`, of nanoseconds. What was slower than real time
+/// is told without the ratio.
 #[must_use]
 pub fn sped(simulated_ns: u64, real_ns: u64) -> String {
     let (simulated, real) = (words::micros(simulated_ns / 1_000), words::micros(real_ns / 1_000));
-    format!("{simulated} of it took {real}, {} times as fast", ratio(simulated_ns, real_ns.max(1)))
+    let told = format!("{simulated} of it took {real}");
+    if simulated_ns < real_ns {
+        return told;
+    }
+    format!("{told}, {} times as fast", ratio(simulated_ns, real_ns.max(1)))
 }
 
-/// `0.4`, `7.5`, `150`: how often `part` goes into `whole`, to about two digits.
+/// `7.5`, `150`: how often `part` goes into `whole`, to about two digits.
 fn ratio(whole: u64, part: u64) -> String {
     // 128 bits, so that no count overflows.
     let tenths = (u128::from(whole) * 20 + u128::from(part)) / (2 * u128::from(part));
@@ -78,12 +83,12 @@ mod tests {
         for (whole, part, text) in [
             (9_960, 1_000, "10"),
             (9_940, 1_000, "9.9"),
-            (400, 1_000, "0.4"),
             (86_400 * second, 60 * second, "1,440"),
             (u64::MAX, 1, "18,446,744,073,709,551,615"),
         ] {
             assert_eq!(ratio(whole, part), text);
         }
+        assert_eq!(sped(7 * second, 14 * second), "7.00 s of it took 14.0 s");
         assert!(sped(5, 0).ends_with(" times as fast"), "nothing is divided by nothing");
     }
 }

@@ -222,6 +222,7 @@ fn close_within(
         Since::Fault => "the fault",
     };
     let time = |ns: i128| words::time(ns as f64);
+    let measured = |ns: i64| words::time_in(summary.world(), ns as f64);
     let expected = match from {
         0 => format!("every {category} at most {} after {after}", time(to)),
         _ => {
@@ -234,7 +235,7 @@ fn close_within(
     let extent = extent.unwrap_or_default();
     let (min, max) = (i128::from(extent.min), i128::from(extent.max));
     let early = if from == 0 { min < 0 } else { min <= from };
-    let range = format!("{} to {}", time(min), time(max));
+    let range = format!("{} to {}", measured(extent.min), measured(extent.max));
     let short = extent.count < rows;
     let holds = if early || max > to { Some(false) } else { (!short).then_some(true) };
     let actual = match short {
@@ -362,8 +363,11 @@ fn steady(summary: &Summary, index: PopulationIndex, ratio: f64, delta_ns: f64) 
         (!response.is_empty()).then(|| response.value_at_quantile(0.99) as f64 * 1e3)
     };
     let (before, after) = (p99(Stage::Before), p99(Stage::After));
-    let text = |p99: Option<f64>| p99.map_or_else(|| "no samples".to_owned(), words::time);
-    let actual = format!("before {}, after {}", text(before), text(after));
+    let text = |stage: &str, p99: Option<f64>| match p99 {
+        Some(ns) => format!("{stage} {}", words::time_in(summary.world(), ns)),
+        None => format!("no samples {stage}"),
+    };
+    let actual = format!("{}, {}", text("before", before), text("after", after));
     let holds = match (before, after) {
         (Some(before), Some(after)) => after <= before * ratio || after - before <= delta_ns,
         _ => false,

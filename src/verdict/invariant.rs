@@ -10,6 +10,7 @@ use super::{CheckKind, Outcome, is_hub_observed, words};
 use crate::event::ClientObservation;
 use crate::measure::{CloseKey, Summary};
 use crate::predict;
+use crate::predict::Fate;
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubWire};
 use crate::scenario::Plan;
@@ -89,10 +90,10 @@ fn every_attempt_has_one_row(plan: &Plan, summary: &Summary) -> Finding {
         let ended = rows(summary, |key| key.population == index);
         if ended != population.attempts {
             complaints.push(format!(
-                "{}: {} attempts, {} rows",
+                "{}: {}, {}",
                 name(plan, index),
-                words::count(population.attempts),
-                words::count(ended)
+                words::counted(population.attempts, "attempt"),
+                words::counted(ended, "row")
             ));
         }
     }
@@ -112,7 +113,7 @@ fn every_attempt_has_one_row(plan: &Plan, summary: &Summary) -> Finding {
         }
     }
     let all = rows(summary, |_| true);
-    let fine = format!("{} attempts, {} rows", words::count(all), words::count(all));
+    let fine = format!("{}, {}", words::counted(all, "attempt"), words::counted(all, "row"));
     let expected = "one row per attempt, opens = ends + still open";
     finding("I1", expected, fine, &complaints, Rests::Counts)
 }
@@ -131,21 +132,21 @@ fn every_row_has_a_category(plan: &Plan, summary: &Summary) -> Finding {
         let of_it = |key: &CloseKey| key.population == index;
         let without = rows(summary, |key| of_it(key) && key.category.is_none() && reached(key));
         if without > 0 {
-            let count = words::count(without);
-            complaints.push(format!("{}: {count} rows without a category", name(plan, index)));
+            let count = words::counted(without, "row");
+            complaints.push(format!("{}: {count} without a category", name(plan, index)));
         }
         let with = rows(summary, |key| of_it(key) && key.category.is_some());
         let by_category = population.categories.values().fold(0_u64, |a, b| a.saturating_add(*b));
         if with != by_category {
             complaints.push(format!(
-                "{}: {} rows with a category, {} by category",
+                "{}: {} with a category, {} by category",
                 name(plan, index),
-                words::count(with),
+                words::counted(with, "row"),
                 words::count(by_category)
             ));
         }
     }
-    let fine = format!("{} rows", words::count(rows(summary, |key| key.category.is_some())));
+    let fine = words::counted(rows(summary, |key| key.category.is_some()), "row");
     finding("I2", "every end has one category", fine, &complaints, Rests::Counts)
 }
 
@@ -157,7 +158,7 @@ fn both_views_agree(plan: &Plan, summary: &Summary) -> Finding {
         .filter(|(key, tally)| tally.count > 0 && !is_allowed_cell(plan, key))
         .map(|(key, tally)| format!("{} x {}", words::count(tally.count), cell(plan, key)))
         .collect();
-    let fine = format!("{} cells", words::count(summary.closes.len() as u64));
+    let fine = words::counted(summary.closes.len() as u64, "cell");
     let expected = "hub and client can both be telling the truth of every end";
     finding("I3", expected, fine, &complaints, Rests::Counts)
 }
@@ -173,9 +174,17 @@ fn cell(plan: &Plan, key: &CloseKey) -> String {
         }
         Some(HubWire::HubAbort) => "reset by the hub".to_owned(),
         Some(HubWire::ClientEof) => "end of stream by the client".to_owned(),
-        Some(HubWire::ClientReset) => "reset by the client".to_owned(),
+        // The client's, or that of something on the way.
+        Some(HubWire::ClientReset) => "a reset".to_owned(),
     };
-    let seen = match &key.observation {
+    let category = key.category.map_or("no category", CloseCategory::name);
+    let (seen, name) = (seen_words(&key.observation), name(plan, key.population));
+    format!("{category} ({wire}) seen as {seen}, {name}")
+}
+
+/// What a client saw of its end, for people.
+fn seen_words(observation: &ClientObservation) -> String {
+    match observation {
         ClientObservation::ConnectFailed { failure } => format!("no connection ({failure:?})"),
         ClientObservation::Refused { status, .. } => format!("status {status}"),
         ClientObservation::HandshakeFailed { failure } => format!("no upgrade ({failure:?})"),
@@ -189,9 +198,7 @@ fn cell(plan: &Plan, key: &CloseKey) -> String {
         ClientObservation::NoCloseAnswer => "no answer to its close".to_owned(),
         ClientObservation::Unaware => "nothing at all".to_owned(),
         ClientObservation::ProtocolError { what } => format!("protocol error ({what})"),
-    };
-    let category = key.category.map_or("no category", CloseCategory::name);
-    format!("{category} ({wire}) seen as {seen}, {}", name(plan, key.population))
+    }
 }
 
 /// I4. Never a failure: what it spoils is invalid.
@@ -263,7 +270,8 @@ fn nothing_is_left(summary: &Summary) -> Finding {
 }
 
 /// I7. A well-behaved population closes in order, apart from what faults aimed at it cause and what
-/// its own expectations list.
+/// its own expectations list. Who is reset by what lies on the way did not, though to the hub it
+/// looks as if its client had gone; unless its link is known to cut it.
 fn bystanders_close_in_order(plan: &Plan, summary: &Summary) -> Finding {
     let mut complaints = Vec::new();
     let mut bystanders = 0_u64;
@@ -283,13 +291,39 @@ fn bystanders_close_in_order(plan: &Plan, summary: &Summary) -> Finding {
                 complaints.push(format!("{}: {category} {count}", population.name));
             }
         }
+        if !seen.ended_against_wish.is_empty() && !is_cut(plan, index) {
+            for (observation, count) in &seen.ended_against_wish {
+                let (count, seen) = (words::count(*count), seen_words(observation));
+                let name = &population.name;
+                complaints.push(format!("{name}: {count} wished to stay, and saw: {seen}"));
+            }
+        }
     }
-    let fine = match bystanders {
-        1 => "1 population".to_owned(),
-        count => format!("{} populations", words::count(count)),
-    };
+    let fine = words::counted(bystanders, "population");
     let expected = "the well-behaved that no fault is aimed at close in order";
     finding("I7", expected, fine, &complaints, Rests::Counts)
+}
+
+/// Whether it is foretold that a population's links are cut.
+fn is_cut(plan: &Plan, index: PopulationIndex) -> bool {
+    let fates = predict::fates(plan);
+    matches!(fates.get(usize::from(index)), Some(Fate::Cut { .. }))
+}
+
+/// Whether an end was against the wish of a client that should not be disturbed, and nothing but
+/// the client says so: to the hub it was a close in order.
+#[must_use]
+pub fn is_disturbed(plan: &Plan, summary: &Summary, key: &CloseKey) -> bool {
+    let at = usize::from(key.population);
+    let (Some(population), Some(seen)) = (plan.populations.get(at), summary.populations.get(at))
+    else {
+        return false;
+    };
+    let is_drop = key.category.is_some_and(CloseCategory::is_drop);
+    !is_drop
+        && seen.ended_against_wish.contains_key(&key.observation)
+        && population.is_well_behaved()
+        && !is_cut(plan, key.population)
 }
 
 /// Whether a population's own expectations list a category.
@@ -337,9 +371,12 @@ fn counters_agree(plan: &Plan, summary: &Summary, after: &Counters) -> Finding {
         ));
     }
     let fine = format!(
-        "{} opens, {} deliveries",
-        words::count(after.connection_open_count),
-        words::count(delivered)
+        "{}, {}",
+        words::counted(after.connection_open_count, "open"),
+        match delivered {
+            1 => "1 delivery".to_owned(),
+            count => format!("{} deliveries", words::count(count)),
+        }
     );
     finding("I8", "the hub's counters equal the clients' sums", fine, &complaints, Rests::Counts)
 }

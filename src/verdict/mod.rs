@@ -28,6 +28,7 @@ mod tests;
 pub use decided::decided;
 pub use earliest::earliest_end;
 pub use expectation::is_expected;
+pub use invariant::is_disturbed;
 pub use matrix::is_allowed_cell;
 pub use spoil::SEND_LAG_P99_MAX;
 

@@ -82,8 +82,9 @@ fn judge(summary: &Summary, threshold: &Threshold) -> Answer {
     let statistic = statistic(threshold.condition.statistic);
     let (outcome, actual) = match reading {
         Reading::Time { ns, samples } => {
-            let samples = words::count(samples);
-            (compare(threshold, ns), format!("{statistic} {} ({samples} samples)", words::time(ns)))
+            let samples = words::counted(samples, "sample");
+            let time = words::time_in(summary.world(), ns);
+            (compare(threshold, ns), format!("{statistic} {time} ({samples})"))
         }
         Reading::Number(value) => {
             (compare(threshold, value), format!("{statistic} {}", number(value)))

@@ -62,6 +62,9 @@ pub struct PopulationSummary {
     pub recovery_attempts: u64,
     /// Rows per category. A row whose hub side is not observed counts nowhere here.
     pub categories: BTreeMap<CloseCategory, u64>,
+    /// Connections that ended from outside while their clients wished to stay, by what the clients
+    /// saw, unless the hub calls it a drop or its side is not observed.
+    pub ended_against_wish: BTreeMap<ClientObservation, u64>,
     /// Delivery over all its connections.
     pub delivery: DeliveryTally,
     /// Messages published by its clients over their websockets, as their rows tell.
@@ -135,6 +138,15 @@ impl EndKind {
         match world {
             World::Sockets => Self::Descriptor,
             World::Virtual => Self::LinkEnd,
+        }
+    }
+
+    /// The world in which it is counted.
+    #[must_use]
+    pub const fn world(self) -> World {
+        match self {
+            Self::Descriptor => World::Sockets,
+            Self::LinkEnd => World::Virtual,
         }
     }
 
@@ -247,6 +259,12 @@ impl Summary {
         }
     }
 
+    /// Where the run took place, as the ends that were counted tell once it is gathered.
+    #[must_use]
+    pub const fn world(&self) -> World {
+        self.health.open_ends.kind.world()
+    }
+
     /// Takes an event in. Rows, faults, log lines, warnings and the end count; everything else is
     /// ignored.
     pub fn take(&mut self, event: &Event) {
@@ -288,6 +306,11 @@ impl Summary {
         population.published += row.client.sent;
         if let Some(category) = row.category() {
             *population.categories.entry(category).or_default() += 1;
+        }
+        let is_drop = row.category().is_some_and(CloseCategory::is_drop);
+        if opened && row.hub != HubSide::NotObserved && !is_drop && is_against_wish(row) {
+            let seen = row.client.observation.clone();
+            *population.ended_against_wish.entry(seen).or_default() += 1;
         }
         self.rows_observed += u64::from(row.hub != HubSide::NotObserved);
         self.add_close(number, row);
@@ -372,6 +395,15 @@ impl Default for CloseTally {
 /// it.
 fn outcome(row: &LedgerRow) -> Outcome {
     let dropped_by_hub = matches!(&row.hub, HubSide::Ended(end) if end.category.is_drop());
+    match row.client.opened_ns {
+        None => Outcome::NotOpened,
+        Some(_) if dropped_by_hub || is_against_wish(row) => Outcome::Dropped,
+        Some(_) => Outcome::Kept,
+    }
+}
+
+/// Whether an end came from outside while the client wished to stay.
+fn is_against_wish(row: &LedgerRow) -> bool {
     let ended_from_outside = matches!(
         row.client.observation,
         ClientObservation::CloseFrame { first: CloseFirst::Hub, .. }
@@ -379,12 +411,7 @@ fn outcome(row: &LedgerRow) -> Outcome {
             | ClientObservation::Reset
             | ClientObservation::ProtocolError { .. }
     );
-    let against_its_wish = ended_from_outside && row.client.wish == Wish::Stay;
-    match row.client.opened_ns {
-        None => Outcome::NotOpened,
-        Some(_) if dropped_by_hub || against_its_wish => Outcome::Dropped,
-        Some(_) => Outcome::Kept,
-    }
+    ended_from_outside && row.client.wish == Wish::Stay
 }
 
 #[cfg(test)]

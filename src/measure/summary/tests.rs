@@ -282,3 +282,24 @@ proptest! {
         prop_assert_eq!(wild.opens + wild.refusals, wild.attempts);
     }
 }
+
+#[test]
+fn what_a_client_did_not_wish_for_and_the_hub_does_not_call_a_drop_is_counted_apart() {
+    let mut summary = summary();
+    let cut = |index| {
+        let mut row = row("calm", index, 0);
+        row.client.observation = ClientObservation::Reset;
+        row.client.wish = Wish::Stay;
+        row
+    };
+    let mut leaving = cut(1);
+    leaving.client.wish = Wish::Leave;
+    let mut unobserved = cut(2);
+    unobserved.hub = HubSide::NotObserved;
+    let dropped = dropped(cut(3), CloseCategory::PingTimeout);
+    for row in [cut(0), leaving, unobserved, dropped] {
+        summary.add_row(&row);
+    }
+    let counted = BTreeMap::from([(ClientObservation::Reset, 1)]);
+    assert_eq!(summary.populations[0].ended_against_wish, counted);
+}

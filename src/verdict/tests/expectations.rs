@@ -200,7 +200,7 @@ fn steady_compares_after_with_before() {
     assert_eq!(of(Some(200), Some(400)).0, Outcome::Fail);
     let (outcome, actual) = of(None, Some(10));
     assert_eq!(outcome, Outcome::Fail);
-    assert!(actual.starts_with("before no samples, after 10"), "{actual}");
+    assert!(actual.starts_with("no samples before, after 10"), "{actual}");
 }
 
 #[test]

@@ -141,3 +141,35 @@ fn what_a_fault_is_aimed_at_is_no_bystander() {
     expecting(&mut plan, 0, closes(&[(ServiceReload, 5), (Normal, 5)]));
     assert_eq!(told(&plan, &summary, "I7").0, Outcome::Pass);
 }
+
+#[test]
+fn a_client_that_was_cut_off_on_its_way_did_not_close_in_order() {
+    let cut = |idle_cut| {
+        let mut plan = plan(vec![population("fleet", 5)]);
+        plan.populations[0].shaping.idle_cut = idle_cut;
+        let mut summary = summary(&plan, &[&[(Normal, 2)]]);
+        let wire = Some(HubWire::ClientReset);
+        let observation = ClientObservation::Reset;
+        summary.populations[0].ended_against_wish.insert(observation.clone(), 3);
+        summary.populations[0].categories.insert(Normal, 5);
+        let key = CloseKey { population: 0, category: Some(Normal), wire, observation };
+        summary.closes.insert(key.clone(), rows(3));
+        (plan, summary, key)
+    };
+    let (unforeseen, summary, key) = cut(None);
+    let actual = "fleet: 3 wished to stay, and saw: reset";
+    assert_told(&unforeseen, &summary, "I7", Outcome::Fail, actual);
+    assert!(is_disturbed(&unforeseen, &summary, &key));
+    let in_order = CloseKey { observation: in_order().1, ..key.clone() };
+    assert!(!is_disturbed(&unforeseen, &summary, &in_order));
+    // Its link has less patience than the hub between two pings.
+    let (foretold, summary, key) = cut(Some(ms(500)));
+    assert_eq!(told(&foretold, &summary, "I7").0, Outcome::Pass);
+    assert!(!is_disturbed(&foretold, &summary, &key));
+    // Who misbehaves is no bystander.
+    let (mut wild, summary, key) = cut(None);
+    let population = wild.populations.remove(0);
+    wild.populations.push(behaving(population, Behaviour::SuppressPong, ms(0)));
+    assert_eq!(told(&wild, &summary, "I7").0, Outcome::Pass);
+    assert!(!is_disturbed(&wild, &summary, &key));
+}
