@@ -128,7 +128,10 @@ pub fn conclude(
 ) -> Result<Done, CliError> {
     match lived {
         Ok(lived) => {
-            let tell = |_| lived.redactor.redact(&story::render(&lived.recorded.story));
+            let tell = |_| {
+                let world = lived.facts.world;
+                lived.redactor.redact(&story::render(&lived.recorded.story, world))
+            };
             let story = context.watch.as_ref().map(tell);
             Ok(Done { run: finish(lived, machine(context, began), keep), story })
         }

@@ -50,6 +50,27 @@ fn fits(columns: &[Column], rows: &[Vec<String>]) -> bool {
     content + GAP * columns.len() <= usize::from(WIDTH) - INDENT.len()
 }
 
+/// What stands for a blank at which no line breaks, until the table is laid out.
+const BOUND: char = '\u{a0}';
+
+/// Units that stay on the line of their figure.
+const UNITS: [&str; 9] = ["µs", "ms", "s", "min", "h", "B", "KiB", "MiB", "%"];
+
+/// A cell whose figures are bound to their units.
+fn bound(cell: &str) -> String {
+    let mut out = String::with_capacity(cell.len());
+    let mut is_figure = false;
+    for word in cell.split(' ') {
+        if !out.is_empty() {
+            let unit = word.trim_end_matches([',', ';', '.', ')']);
+            out.push(if is_figure && UNITS.contains(&unit) { BOUND } else { ' ' });
+        }
+        out.push_str(word);
+        is_figure = word.ends_with(|c: char| c.is_ascii_digit());
+    }
+    out
+}
+
 /// Renders a table, indented, with a line end after every line.
 #[must_use]
 pub fn render(columns: &[Column], rows: Vec<Vec<String>>) -> String {
@@ -60,7 +81,8 @@ pub fn render(columns: &[Column], rows: Vec<Vec<String>>) -> String {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH - 2)
         .set_header(columns.iter().map(|column| column.name().replace('\n', joint)));
-    table.add_rows(rows);
+    let bound = |row: Vec<String>| row.iter().map(|cell| bound(cell)).collect::<Vec<_>>();
+    table.add_rows(rows.into_iter().map(bound));
     for (index, column) in columns.iter().enumerate() {
         if let Some(cells) = table.column_mut(index) {
             cells.set_padding((0, 1));
@@ -75,7 +97,7 @@ pub fn render(columns: &[Column], rows: Vec<Vec<String>>) -> String {
     let mut out = String::new();
     for line in table.lines() {
         out.push_str(INDENT);
-        out.push_str(line.trim_end());
+        out.push_str(&line.trim_end().replace(BOUND, " "));
         out.push('\n');
     }
     out
@@ -96,6 +118,15 @@ mod tests {
         assert!(text.lines().count() > 4, "long words wrap: {text}");
         let sevens: Vec<_> = text.lines().filter(|line| line.ends_with(" 7")).collect();
         assert_eq!(sevens.len(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_line_does_not_break_between_a_figure_and_its_unit() {
+        for blanks in 0..12 {
+            let cell = format!("{}silent for 972 ms; 4 KiB written", "x ".repeat(40 + blanks));
+            let text = render(&[Column::Words("what")], vec![vec![cell]]);
+            assert!(text.contains("972 ms") && text.contains("4 KiB"), "{text}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use super::table::{self, Column, INDENT};
 use super::{text, words};
-use crate::event::{HubTelling, StoryEnd, StoryLine, StorySide};
-use crate::protocol::story::{QueueDepth, Weight};
+use crate::event::{HubTelling, StoryEnd, StoryLine, StorySide, World};
+use crate::protocol::story::{HubStep, QueueDepth, Weight};
 use crate::verdict::Outcome;
 
 use wording::{Deed, client_words, deed, hub_words};
@@ -17,8 +17,8 @@ use wording::{Deed, client_words, deed, hub_words};
 /// Routine lines in a row that are printed one by one, at most; more are folded.
 const UNFOLDED_MAX: usize = 6;
 
-/// Lines of one kind in a folded stretch that are worth a line of their own each, at most.
-const ALONE_MAX: u64 = 2;
+/// Lines of one kind in a row of one side that are worth a line of their own each, at most.
+const ALONE_MAX: usize = 2;
 
 /// Printed lines, at most: past it the middle is left out.
 const PRINTED_LINES_MAX: usize = 2_000;
@@ -33,9 +33,10 @@ pub struct Story {
     pub end: Option<StoryEnd>,
 }
 
-/// The section of a report that tells a story; it ends with what is missing, if anything is.
+/// The section of a report that tells a story of a world; it ends with what is missing, if anything
+/// is.
 #[must_use]
-pub fn render(story: &Story) -> String {
+pub fn render(story: &Story, world: World) -> String {
     let mut out = String::new();
     let who = |end: &StoryEnd| format!(" of {}[{}]", end.population, end.index);
     let who = story.end.as_ref().map_or_else(String::new, who);
@@ -45,7 +46,7 @@ pub fn render(story: &Story) -> String {
         let _ = writeln!(out, "{INDENT}nothing: it began no attempt in this run");
     } else {
         let table = Shape::of(&lines);
-        let rows = cut(rows(&lines)).into_iter().map(|row| table.cells(row)).collect();
+        let rows = cut(rows(world, &lines)).into_iter().map(|row| table.cells(row)).collect();
         out.push_str(&table::render(table.columns(), rows));
     }
     for note in story.end.iter().flat_map(notes) {
@@ -72,7 +73,7 @@ impl Shape {
     }
 
     const fn columns(self) -> &'static [Column] {
-        const QUEUE: Column = Column::Figures("hub queue: bytes · messages");
+        const QUEUE: Column = Column::Figures("hub queue:\nbytes · messages");
         match self {
             Self::OneAttempt => &[
                 Column::Figures("time"),
@@ -128,14 +129,14 @@ fn cut(mut rows: Vec<Row>) -> Vec<Row> {
     rows
 }
 
-fn rows(lines: &[&Line]) -> Vec<Row> {
+fn rows(world: World, lines: &[&Line]) -> Vec<Row> {
     let mut rows = Vec::new();
     let is_routine = |line: &&Line| weight(&line.1.side) == Weight::Routine;
     for stretch in lines.chunk_by(|a, b| is_routine(a) == is_routine(b)) {
         if stretch.len() > UNFOLDED_MAX && stretch.iter().all(is_routine) {
-            rows.extend(folded(stretch));
+            rows.extend(folded(world, stretch));
         } else {
-            rows.extend(stretch.iter().map(|line| row(line)));
+            rows.extend(stretch.iter().map(|line| row(world, line)));
         }
     }
     rows
@@ -175,10 +176,10 @@ const fn queue(side: &StorySide) -> Option<QueueDepth> {
     }
 }
 
-fn row((at_ns, line): &Line) -> Row {
+fn row(world: World, (at_ns, line): &Line) -> Row {
     let what = match &line.side {
-        StorySide::Hub(step) => hub_words(step),
-        StorySide::Client(step) => client_words(step),
+        StorySide::Hub(step) => hub_words(world, step),
+        StorySide::Client(step) => client_words(world, step),
     };
     Row {
         time: seconds(*at_ns),
@@ -189,34 +190,45 @@ fn row((at_ns, line): &Line) -> Row {
     }
 }
 
-/// What makes routine lines be of one kind.
+/// What makes routine lines of one side be of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FoldKey {
     attempt: u32,
-    side: &'static str,
     deed: Deed,
 }
 
-impl FoldKey {
-    /// Of a routine line, with its bytes.
-    fn of((_, line): &Line) -> Option<(Self, u64)> {
-        let (deed, bytes) = deed(&line.side)?;
-        let side = side_word(&line.side);
-        Some((Self { attempt: line.attempt.attempt, side, deed }, bytes))
+/// A routine line on its way into a fold.
+#[derive(Clone, Copy, Debug)]
+struct Routine<'a> {
+    /// Its place in the stretch.
+    at: usize,
+    line: &'a Line,
+    key: FoldKey,
+    bytes: u64,
+}
+
+impl<'a> Routine<'a> {
+    fn of(at: usize, line: &'a Line) -> Option<Self> {
+        let (deed, bytes) = deed(&line.1.side)?;
+        let key = FoldKey { attempt: line.1.attempt.attempt, deed };
+        Some(Self { at, line, key, bytes })
+    }
+
+    const fn is_write(&self) -> bool {
+        matches!(self.line.1.side, StorySide::Hub(HubStep::Written { .. }))
     }
 }
 
-/// Routine lines of one kind in one stretch.
+/// Routine lines of one kind.
 #[derive(Debug)]
 struct Fold {
     key: FoldKey,
+    side: &'static str,
     first_ns: u64,
     last_ns: u64,
     count: u64,
     bytes: u64,
     queue: Option<Growth>,
-    /// Whether its row is there.
-    is_told: bool,
 }
 
 /// How the queue went over folded lines.
@@ -227,44 +239,78 @@ struct Growth {
     most: QueueDepth,
 }
 
-/// A stretch of routine lines with one row per kind, but for kinds of which there are few; by the
-/// time at which each begins.
-fn folded(stretch: &[&Line]) -> Vec<Row> {
-    let mut folds: Vec<Fold> = Vec::new();
-    for line in stretch {
-        let Some((key, bytes)) = FoldKey::of(line) else { continue };
-        let at = folds.iter().position(|fold| fold.key == key).unwrap_or_else(|| {
-            folds.push(Fold::new(key, line.0));
-            folds.len() - 1
-        });
-        folds[at].add(line.0, bytes, queue(&line.1.side));
-    }
+/// A stretch of routine lines, each side folded by itself; by the time at which each row begins.
+fn folded(world: World, stretch: &[&Line]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for line in stretch {
-        let kind = FoldKey::of(line).map(|(key, _)| key);
-        match folds.iter_mut().find(|fold| Some(fold.key) == kind) {
-            Some(fold) if fold.count > ALONE_MAX => {
-                if !std::mem::replace(&mut fold.is_told, true) {
-                    rows.push(fold.row());
-                }
-            }
-            _ => rows.push(row(line)),
+    for wanted in ["hub", "client"] {
+        let routine = stretch.iter().enumerate().filter_map(|(at, line)| Routine::of(at, line));
+        let side: Vec<_> = routine.filter(|of| side_word(&of.line.1.side) == wanted).collect();
+        fold_side(world, &side, &mut rows);
+    }
+    rows.sort_by_key(|(at, _)| *at);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// One side's routine lines in a row. A kind of which there are few has a line for each, and no
+/// fold reaches across it: what one side did before it and after it stays apart. What goes on in
+/// turns without such a line is one row per kind.
+fn fold_side(world: World, side: &[Routine<'_>], rows: &mut Vec<(usize, Row)>) {
+    if side.len() <= UNFOLDED_MAX {
+        rows.extend(side.iter().map(|routine| (routine.at, row(world, routine.line))));
+        return;
+    }
+    let mut kinds: Vec<(FoldKey, usize)> = Vec::new();
+    for routine in side {
+        match kinds.iter_mut().find(|(key, _)| *key == routine.key) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((routine.key, 1)),
         }
     }
-    rows
+    let is_rare = |routine: &Routine<'_>| {
+        kinds.iter().any(|(key, count)| *key == routine.key && *count <= ALONE_MAX)
+    };
+    if side.iter().any(is_rare) {
+        for part in side.chunk_by(|a, b| is_rare(a) == is_rare(b)) {
+            match part.first().is_some_and(is_rare) {
+                true => rows.extend(part.iter().map(|of| (of.at, row(world, of.line)))),
+                // One kind fewer than here.
+                false => fold_side(world, part, rows),
+            }
+        }
+        return;
+    }
+    // Writes at the start are of what was queued before.
+    let head = side.iter().take_while(|routine| routine.is_write()).count();
+    if (1..side.len()).contains(&head) {
+        fold_side(world, &side[..head], rows);
+        fold_side(world, &side[head..], rows);
+        return;
+    }
+    for (key, _) in kinds {
+        let mut of_kind = side.iter().filter(|routine| routine.key == key);
+        let Some(first) = of_kind.next() else { continue };
+        let mut fold = Fold::new(first);
+        of_kind.for_each(|routine| fold.add(routine));
+        rows.push((first.at, fold.row()));
+    }
 }
 
 impl Fold {
-    const fn new(key: FoldKey, at_ns: u64) -> Self {
-        let queue = None;
-        Self { key, first_ns: at_ns, last_ns: at_ns, count: 0, bytes: 0, queue, is_told: false }
+    fn new(first: &Routine<'_>) -> Self {
+        let (at_ns, line) = first.line;
+        let (key, side, first_ns) = (first.key, side_word(&line.side), *at_ns);
+        let mut fold =
+            Self { key, side, first_ns, last_ns: first_ns, count: 0, bytes: 0, queue: None };
+        fold.add(first);
+        fold
     }
 
-    fn add(&mut self, at_ns: u64, bytes: u64, queue: Option<QueueDepth>) {
-        self.last_ns = at_ns;
+    fn add(&mut self, routine: &Routine<'_>) {
+        let (at_ns, line) = routine.line;
+        self.last_ns = *at_ns;
         self.count += 1;
-        self.bytes += bytes;
-        if let Some(depth) = queue {
+        self.bytes += routine.bytes;
+        if let Some(depth) = queue(&line.side) {
             let growth =
                 self.queue.get_or_insert(Growth { first: depth, last: depth, most: depth });
             growth.last = depth;
@@ -275,7 +321,7 @@ impl Fold {
     }
 
     fn row(&self) -> Row {
-        let FoldKey { attempt, side, deed: Deed { noun, verb } } = self.key;
+        let FoldKey { attempt, deed: Deed { noun, verb } } = self.key;
         let (first, last) = (seconds(self.first_ns), seconds(self.last_ns));
         let mut what = format!("{} {}", words::counted(self.count, noun), verb);
         what.truncate(what.trim_end().len());
@@ -296,7 +342,7 @@ impl Fold {
         Row {
             time: if first == last { first } else { format!("{first}–{last}") },
             attempt: attempt.to_string(),
-            side,
+            side: self.side,
             what,
             queue,
         }
@@ -327,7 +373,7 @@ mod tests {
     use super::*;
     use crate::event::ClientStep;
     use crate::protocol::AttemptId;
-    use crate::protocol::story::HubStep;
+    use crate::protocol::story::FrameOpcode;
 
     const MS: u64 = 1_000_000;
 
@@ -342,7 +388,7 @@ mod tests {
     }
 
     fn told(lines: Vec<Line>) -> String {
-        let text = render(&Story { lines, end: None });
+        let text = render(&Story { lines, end: None }, World::Sockets);
         let plain = anstream::adapter::strip_str(&text).to_string();
         let wide = plain.lines().find(|line| line.chars().count() > usize::from(table::WIDTH));
         assert_eq!(wide, None, "{plain}");
@@ -373,6 +419,34 @@ mod tests {
     }
 
     #[test]
+    fn a_fold_does_not_reach_across_what_its_side_did_once() {
+        let text = crate::event::FrameTold::bare(FrameOpcode::Text, 10);
+        let hub = |at, step| line(at, 0, StorySide::Hub(step));
+        let written = |at| hub(at, HubStep::Written { bytes: 100, queue: QueueDepth::default() });
+        let join = HubStep::Read { opcode: FrameOpcode::Text, payload_bytes: 30 };
+        let mut lines = vec![written(1), hub(2, join), written(3)];
+        for at in (10..30).step_by(2) {
+            lines.push(queued(at, 100));
+            lines.push(written(at + 1));
+            lines.push(line(at + 1, 0, StorySide::Client(ClientStep::Read(text))));
+        }
+        let text = told(lines);
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let places: Vec<_> = [
+            "0.001 hub 100 B written",
+            "0.002 hub text frame read",
+            "0.003 hub 100 B written",
+            "10 messages queued",
+            "10 writes",
+            "10 text frames read",
+        ]
+        .iter()
+        .map(|part| flat.find(part).unwrap_or_else(|| panic!("{part}: {text}")))
+        .collect();
+        assert!(places.is_sorted(), "{text}");
+    }
+
+    #[test]
     fn what_is_too_long_loses_its_middle_and_says_so() {
         let begun = |at| line(at, 0, StorySide::Client(ClientStep::PingRead));
         let text = told((0..5_000).map(begun).collect());
@@ -397,7 +471,7 @@ mod tests {
             hub_left_out: 0,
             client_left_out: 1_234,
         };
-        let text = render(&Story { lines: Vec::new(), end: Some(end) });
+        let text = render(&Story { lines: Vec::new(), end: Some(end) }, World::Sockets);
         for part in ["a[3]", "began no attempt", "only the client's side", "1,234 lines"] {
             assert!(text.contains(part), "{part}: {text}");
         }

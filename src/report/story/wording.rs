@@ -1,7 +1,9 @@
 //! How the lines of a story are worded.
 
 use super::super::words;
-use crate::event::{ClientStep, FrameTold, JsonKind, StorySide, Wish};
+use crate::event::{ClientStep, FrameTold, JsonKind, StorySide, Wish, World};
+#[cfg(test)]
+use crate::protocol::control::HubWire;
 use crate::protocol::story::{FrameOpcode, HubStep, RoundTrip};
 
 /// A routine line without its figures.
@@ -85,7 +87,8 @@ const fn frame_word(frame: &FrameTold) -> &'static str {
 }
 
 /// A line of the hub's in words.
-pub(super) fn hub_words(step: &HubStep) -> String {
+pub(super) fn hub_words(world: World, step: &HubStep) -> String {
+    let nanos = |ns| nanos(world, ns);
     match step {
         HubStep::Refused { category, status } => {
             format!("refused: {}, HTTP {status}", category.name())
@@ -125,7 +128,7 @@ pub(super) fn hub_words(step: &HubStep) -> String {
 }
 
 /// A line of the client's in words.
-pub(super) fn client_words(step: &ClientStep) -> String {
+pub(super) fn client_words(world: World, step: &ClientStep) -> String {
     match step {
         ClientStep::Begun => "attempt begun".to_owned(),
         ClientStep::Connected => "connected".to_owned(),
@@ -136,7 +139,7 @@ pub(super) fn client_words(step: &ClientStep) -> String {
         ClientStep::Sent(frame) => frame_words(frame, "sent"),
         ClientStep::PingRead => "ping read".to_owned(),
         ClientStep::PongSent => "pong sent".to_owned(),
-        ClientStep::PongHeld { for_ns } => format!("pong held back for {}", nanos(*for_ns)),
+        ClientStep::PongHeld { for_ns } => format!("pong held back for {}", nanos(world, *for_ns)),
         ClientStep::PongSuppressed => "no pong, as it behaves".to_owned(),
         ClientStep::StopsReading => "stops reading".to_owned(),
         ClientStep::ReadsAgain => "reads again".to_owned(),
@@ -155,7 +158,12 @@ pub(super) fn client_words(step: &ClientStep) -> String {
             };
             format!("ended: {}; {wish}", words::observation(observation))
         }
-        ClientStep::ReconnectPlanned { in_ns } => format!("next attempt in {}", nanos(*in_ns)),
+        ClientStep::ReconnectPlanned { in_ns } if is_at_once(world, *in_ns) => {
+            "next attempt at once".to_owned()
+        }
+        ClientStep::ReconnectPlanned { in_ns } => {
+            format!("next attempt in {}", nanos(world, *in_ns))
+        }
     }
 }
 
@@ -169,6 +177,43 @@ fn frame_words(frame: &FrameTold, verb: &str) -> String {
     )
 }
 
-fn nanos(ns: u64) -> String {
-    words::micros(ns / 1_000)
+fn nanos(world: World, ns: u64) -> String {
+    words::micros_in(world, ns / 1_000)
+}
+
+/// Whether a wait is none by the world's clock.
+const fn is_at_once(world: World, ns: u64) -> bool {
+    match world {
+        World::Sockets => ns == 0,
+        World::Virtual => ns < 1_000_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_than_a_tick_of_the_virtual_clock_is_no_figure_in_a_story() {
+        let pong = |least_ns, most_ns, open| HubStep::PongRead {
+            round_trip: Some(RoundTrip { least_ns, most_ns, open }),
+            queue: crate::protocol::story::QueueDepth::default(),
+        };
+        let told = |world, step| hub_words(world, &step);
+        assert_eq!(told(World::Virtual, pong(0, 0, 1)), "pong read, < 1 ms after its ping");
+        let several = told(World::Virtual, pong(0, 2_000_000_000, 2));
+        assert_eq!(several, "pong read, to one of 2 open pings: < 1 ms to 2.00 s after it");
+        assert_eq!(told(World::Sockets, pong(0, 0, 1)), "pong read, 0 µs after its ping");
+        let next = |world, in_ns| client_words(world, &ClientStep::ReconnectPlanned { in_ns });
+        assert_eq!(next(World::Virtual, 0), "next attempt at once");
+        assert_eq!(next(World::Sockets, 0), "next attempt at once");
+        assert_eq!(next(World::Sockets, 7_000), "next attempt in 7 µs");
+    }
+
+    #[test]
+    fn a_reset_that_the_hub_met_is_not_laid_to_the_client() {
+        let gone = HubStep::Gone { wire: HubWire::ClientReset, written_bytes: 7 };
+        let told = hub_words(World::Virtual, &gone);
+        assert_eq!(told, "socket gone: a reset; 7 B written in all");
+    }
 }
