@@ -4,7 +4,7 @@ use super::super::file::{DropsFile, HubFile, KeepAliveFile, LimitsFile, Profile,
 use super::super::plan::{Arrival, Population};
 use super::super::problem::{Place, Problem, closest, one_of};
 use super::super::units::{Buffer, Count, Size, Units};
-use super::{Arguments, At, Context, Overrides, Problems, Roster};
+use super::{Arguments, At, Context, Overrides, Problems, Roster, webhook};
 use crate::protocol::HubSettings;
 use crate::protocol::settings::{DropForms, KeepAlive, Tier, WireForm};
 
@@ -189,6 +189,7 @@ fn apply(context: &Context<'_>, file: &HubFile, settings: &mut HubSettings) {
     if let Some(drops) = file.drops.as_ref().and_then(At::get) {
         apply_drops(context, drops, &mut settings.drops);
     }
+    webhook::apply(context, file, &mut settings.events);
 }
 
 fn apply_keep_alive(context: &Context<'_>, file: &KeepAliveFile, settings: &mut KeepAlive) {

@@ -13,6 +13,7 @@ mod server_side;
 mod threshold;
 mod traffic;
 mod upstream;
+mod webhook;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -182,6 +183,7 @@ pub(super) fn plan(
     let hub = hub::settings(&context, file.hub.as_ref(), &populations, overrides, arguments);
     let (traffic, streams) = traffic::all(&context, file, &populations, &hub);
     let faults = fault::all(&context, file, &populations);
+    webhook::check_upstream(&context, file.hub.as_ref(), file.upstream.as_ref());
     let upstream = file.upstream.as_ref().and_then(At::get);
     let upstream = upstream.map(|written| upstream::script(&context, written));
     population::check_slots_free(&context, file, &populations, &faults);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::super::at::At;
 use super::super::units::{Buffer, Count, Lasting, Size, Units};
 use crate::protocol::settings::{LifeSign, OverLimit, Tier};
+use crate::protocol::webhook::{FailedUserEvent, RefusalBody, SystemEvent};
 
 /// What the hub allows. On a real resource these are assumptions, not settings.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -27,6 +28,60 @@ pub(in crate::scenario) struct HubFile {
     pub limits: Option<At<LimitsFile>>,
     /// How each drop looks on the wire.
     pub drops: Option<At<DropsFile>>,
+    /// Event handlers; the first that takes an event gets it. Default: none.
+    pub event_handlers: Option<At<Vec<At<EventHandlerFile>>>>,
+    /// How hard the hub tries to reach event handlers, and what becomes of events that fail.
+    pub webhooks: Option<At<WebhooksFile>>,
+}
+
+/// An event handler.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct EventHandlerFile {
+    /// Where to; `{hub}` and `{event}` may stand behind the host. The host `upstream` is this
+    /// scenario's own `[upstream]`.
+    pub url: At<String>,
+    /// User events: `*`, or names with commas between. Default `*`.
+    pub user_events: Option<At<String>>,
+    /// System events. Default: none.
+    pub system_events: Option<At<Vec<At<SystemEvent>>>>,
+}
+
+/// How hard the hub tries to reach event handlers. The defaults are those of Microsoft's emulator.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct WebhooksFile {
+    /// The hub's host as handlers are told and must allow it, with or without port. Default: the
+    /// host by which the hub was reached.
+    pub origin: Option<At<String>>,
+    /// Waits before a request is repeated that failed at connection level, with 408 or with 5xx;
+    /// `[]` never repeats one. Default 1 s, 3 s and 5 s.
+    pub retry_after: Option<At<Vec<At<Lasting>>>>,
+    /// The longest an event may take, waits and answer included. Default 100 s.
+    pub within: Option<At<Lasting>>,
+    /// Largest body of an answer. Default 16 MiB, which is also the most.
+    pub answer: Option<At<Size>>,
+    /// What a failed user event does to a client of a subprotocol. Default `drop`.
+    pub failed_user_event: Option<At<FailedUserEvent>>,
+    /// Whether the body of a handler's 4xx answer to `connect` reaches the client. Default
+    /// `forward`.
+    pub refusal_body: Option<At<RefusalBody>>,
+    /// The abuse protection before the first event.
+    pub validation: Option<At<ValidationFile>>,
+}
+
+/// Abuse protection: how handlers are asked whether they want events of this hub.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct ValidationFile {
+    /// The longest one request may take. Default 10 s.
+    pub within: Option<At<Lasting>>,
+    /// How long a yes counts. Default 60 s.
+    pub good_for: Option<At<Lasting>>,
+    /// How long the first no counts; each further one counts twice as long. Default 1 s.
+    pub retry_first: Option<At<Lasting>>,
+    /// The longest that a no counts. Default 60 s.
+    pub retry_max: Option<At<Lasting>>,
 }
 
 /// A set of hub settings to start from.

@@ -10,6 +10,7 @@ mod mistakes;
 mod profiles;
 mod server_side;
 mod upstream;
+mod webhook;
 
 use std::time::Duration;
 
