@@ -207,6 +207,7 @@ fn is_quiet(counters: &Counters) -> bool {
         && counters.tasks == 0
         && counters.groups == 0
         && counters.queue_bytes == 0
+        && counters.webhooks.under_way == 0
 }
 
 /// Connections that have ended, of which there must be an entry each.

@@ -361,7 +361,7 @@ impl Drop for AliveGuard {
     }
 }
 
-/// Counts a websocket connection, a handshake or the task of an event for as long as it lives.
+/// Counts a websocket connection or a handshake for as long as it lives.
 #[derive(Debug)]
 pub struct TaskGuard(Rc<Hub>);
 
@@ -376,9 +376,7 @@ impl TaskGuard {
 impl Drop for TaskGuard {
     fn drop(&mut self) {
         tally::take(&self.0.tally.tasks, 1);
-        if self.0.tally.tasks.get() == 0 {
-            self.0.webhooks.nobody_there();
-        }
+        self.0.webhooks.look_who_is_there(&self.0);
     }
 }
 

@@ -20,11 +20,11 @@ mod tally;
 mod user;
 mod validation;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 
-use super::state::{AliveGuard, Hub, Phase, TaskGuard};
+use super::state::{AliveGuard, Hub, Phase};
 use crate::net::Dialling;
 use crate::protocol::Endpoint;
 use crate::protocol::control::{UPSTREAM_HOST, WebhookCounters, WebhookTimes};
@@ -46,6 +46,18 @@ pub struct Webhooks {
     validations: Validations,
     tally: Tally,
     upstream: RefCell<Option<Endpoint>>,
+    /// Gauge: tasks of events and validations.
+    tasks: Cell<u64>,
+}
+
+/// Counts a task of an event for as long as it lives.
+struct EventGuard(Rc<Hub>);
+
+impl Drop for EventGuard {
+    fn drop(&mut self) {
+        super::tally::take(&self.0.webhooks.tasks, 1);
+        self.0.webhooks.look_who_is_there(&self.0);
+    }
 }
 
 impl Webhooks {
@@ -56,6 +68,7 @@ impl Webhooks {
             validations: Validations::default(),
             tally: Tally::default(),
             upstream: RefCell::default(),
+            tasks: Cell::new(0),
         }
     }
 
@@ -67,10 +80,13 @@ impl Webhooks {
         self.tally.restart();
     }
 
-    /// Nobody is there: connections to handlers are let go of. (So a run ends with as many open
-    /// connections as it began with. While clients come and go they are kept.)
-    pub fn nobody_there(&self) {
-        self.pool.let_go();
+    /// Once no client is there and no event is under way, connections to handlers are let go of.
+    /// (So a run ends with as many open connections as it began with. While clients come and go
+    /// they are kept.)
+    pub fn look_who_is_there(&self, hub: &Hub) {
+        if hub.tally.tasks.get() == 0 && self.tasks.get() == 0 {
+            self.pool.let_go();
+        }
     }
 
     /// Counts and gauges now.
@@ -99,7 +115,8 @@ fn dialled<'a>(url: &'a WebhookUrl, upstream: Option<&'a Endpoint>) -> &'a Endpo
 /// Runs a task that belongs to an event. The hub's end waits for it as it does for a connection,
 /// and cuts it off as it does one.
 fn spawn(hub: &Rc<Hub>, task: impl Future<Output = ()> + 'static) {
-    let (alive, counted) = (AliveGuard::new(hub), TaskGuard::new(hub));
+    super::tally::add(&hub.webhooks.tasks, 1);
+    let (alive, counted) = (AliveGuard::new(hub), EventGuard(Rc::clone(hub)));
     let mut phase = hub.phase.subscribe();
     tokio::task::spawn_local(async move {
         let _guards = (alive, counted);

@@ -204,6 +204,27 @@ fn events_are_counted_and_timed_by_name() {
 }
 
 #[test]
+fn connections_to_a_handler_are_kept_while_somebody_is_there_and_bounded() {
+    world(taking(&[SystemEvent::Connect]), async |world, app| {
+        app.answers(|_| Reply::status(200).after(Duration::from_millis(100)));
+        let ends = |world: &super::kit::World| world.network.open_ends();
+        let (one, _) = world.json("a").await;
+        for _ in 0..5 {
+            let (other, _) = world.json("b").await;
+            other.leave().await;
+        }
+        assert!(app.asked().iter().all(|asked| asked.connection == 0), "one was enough");
+        let (two, three) = tokio::join!(world.json("c"), world.json("d"));
+        assert_eq!(app.asked().iter().map(|asked| asked.connection).max(), Some(1));
+        for client in [one, two.0, three.0] {
+            client.leave().await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(ends(world), 0, "nobody is there, so nothing is kept");
+    });
+}
+
+#[test]
 fn secrets_are_in_no_log() {
     world(settings(), async |world, app| {
         app.does(|_| Reply::status(500));
