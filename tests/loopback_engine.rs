@@ -216,7 +216,8 @@ fn run_at(
         };
         let shards = Shards::Threads(threads);
         let watched = setup.watched;
-        let input = RunInput { plan, target, clock, shards, stop, events, trace, watched };
+        let input =
+            RunInput { plan, target, upstream: None, clock, shards, stop, events, trace, watched };
         let summary = tokio::select! {
             biased;
             summary = engine::run(input) => summary?,

@@ -1,41 +1,38 @@
-//! The hub inside this process: on a thread of its own in the sockets world, beside the clients in
-//! the virtual one.
+//! The hub and the application server inside this process: on threads of their own in the sockets
+//! world, beside the clients in the virtual one.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::thread;
 use std::time::Duration;
 
 use rand::RngExt as _;
-use tokio::sync::oneshot;
-use tokio::task::LocalSet;
 
 use super::CliError;
-use crate::hub::{self, ControlApi, HubOptions};
-use crate::net::{
-    Clock, Connector, Dialler, Dialling, ListenOptions, Listener, Network, TcpListener,
-};
+use super::served::{Served, Stopped};
+use crate::engine::ScriptedUpstream;
+use crate::hub::{self, HubOptions};
+use crate::net::{Clock, Connector, Dialling, Listener, Network};
 use crate::pace::{self, Purpose};
-use crate::protocol::connection_string::Scheme;
+use crate::protocol::HubSettings;
+use crate::protocol::settings::SocketBuffers;
 use crate::protocol::token::AccessKeys;
-use crate::protocol::{Endpoint, HubSettings};
+use crate::scenario::UpstreamScript;
 use crate::secret::Secret;
+use crate::upstream::{self, UpstreamOptions};
 
 /// How long the hub may take to close what is still open.
 pub const DRAIN: Duration = Duration::from_secs(1);
 /// Letters of a drawn access key (the least that a hub takes is 32 bytes).
 const KEY_LETTERS: usize = 44;
-/// Host of the hub in a virtual world; there is nobody else.
-const VIRTUAL_HOST: &str = "hub.virtual";
+/// Host of the hub in a virtual world.
+const VIRTUAL_HUB: &str = "hub.virtual";
+/// Host of the application server in a virtual world.
+const VIRTUAL_UPSTREAM: &str = "upstream.virtual";
 
 /// A running hub.
 #[derive(Debug)]
 pub struct EmbeddedHub {
-    /// Dials it.
-    pub connector: Connector,
     /// Its access key, drawn from the seed.
     pub key: Secret,
-    stop: oneshot::Sender<()>,
-    done: oneshot::Receiver<()>,
+    served: Served,
 }
 
 /// What a hub starts from, wherever it runs.
@@ -48,25 +45,19 @@ struct Start {
 }
 
 impl Start {
-    fn new(settings: HubSettings, clock: Clock, seed: u64) -> Self {
-        Self { settings, clock, seed, key: draw_key(seed) }
-    }
-
-    async fn serve(self, listener: Listener, dialling: Dialling, stopped: oneshot::Receiver<()>) {
+    async fn serve(self, listener: Listener, dialling: Dialling, stopped: Stopped) {
         let Self { settings, clock, seed, key } = self;
         let options = HubOptions {
             listener,
             clock,
             settings,
             keys: AccessKeys { primary: key, secondary: None },
-            control: ControlApi::Loopback,
+            control: hub::ControlApi::Loopback,
             seed,
             dialling,
             notices: None,
         };
-        // A starter that is gone is a reason to stop as well.
-        let stop = async { drop(stopped.await) };
-        hub::serve(options, stop, DRAIN).await;
+        hub::serve(options, stopped.asked(), DRAIN).await;
     }
 }
 
@@ -77,94 +68,114 @@ impl EmbeddedHub {
         clock: Clock,
         seed: u64,
     ) -> Result<Self, CliError> {
-        let start = Start::new(settings, clock, seed);
-        let key = start.key.clone();
-        let (ready_sender, ready) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel();
-        let (done_sender, done) = oneshot::channel();
-        let body = move || {
-            serve_on_thread(start, ready_sender, stopped);
-            let _ = done_sender.send(());
+        let key = draw_key(seed);
+        let buffers = settings.buffers;
+        let start = Start { settings, clock, seed, key: key.clone() };
+        let serve = move |listener, stopped| {
+            start.serve(listener, Dialling::Sockets { ca_file: None }, stopped)
         };
-        thread::Builder::new()
-            .name("squall-hub".to_owned())
-            .spawn(body)
-            .map_err(|error| CliError::Internal(format!("no thread for the hub: {error}")))?;
-        let address = match ready.await {
-            Ok(result) => result?,
-            Err(_) => return Err(CliError::Internal("the hub's thread ended".to_owned())),
-        };
-        let endpoint = Endpoint {
-            scheme: Scheme::Http,
-            host: address.ip().to_string(),
-            port: Some(address.port()),
-        };
-        let connector = Dialler::new(endpoint, None).await?.into();
-        Ok(Self { connector, key, stop, done })
+        let served = Served::on_a_thread("hub", buffers, serve).await?;
+        Ok(Self { key, served })
     }
 
     /// Starts a hub with these settings on a network in memory, as a task of the current
     /// `LocalSet`.
     pub fn beside(
-        network: Network,
+        network: &Network,
         settings: HubSettings,
         clock: Clock,
         seed: u64,
     ) -> Result<Self, CliError> {
-        let start = Start::new(settings, clock, seed);
-        let key = start.key.clone();
-        let endpoint = Endpoint { scheme: Scheme::Http, host: VIRTUAL_HOST.to_owned(), port: None };
-        let listener = network
-            .listen(&endpoint.authority(), start.settings.buffers)
-            .map_err(|error| CliError::Internal(format!("no place for the hub: {error}")))?;
-        let (stop, stopped) = oneshot::channel();
-        let (done_sender, done) = oneshot::channel();
-        let dialled = network.clone();
-        tokio::task::spawn_local(async move {
-            let dialling = Dialling::Links(dialled);
-            start.serve(Listener::Links(listener), dialling, stopped).await;
-            let _ = done_sender.send(());
-        });
-        Ok(Self { connector: Connector::Links { network, endpoint }, key, stop, done })
+        let key = draw_key(seed);
+        let buffers = settings.buffers;
+        let start = Start { settings, clock, seed, key: key.clone() };
+        let dialling = Dialling::Links(network.clone());
+        let serve = |listener, stopped| start.serve(listener, dialling, stopped);
+        let served = Served::beside(network.clone(), "hub", VIRTUAL_HUB, buffers, serve)?;
+        Ok(Self { key, served })
+    }
+
+    /// Dials it.
+    #[must_use]
+    pub const fn connector(&self) -> &Connector {
+        &self.served.connector
     }
 
     /// Drains it and waits until it is done.
     pub async fn stop(self) -> Result<(), CliError> {
-        let _ = self.stop.send(());
-        self.done.await.map_err(|_| CliError::Internal("the hub broke off".to_owned()))
+        self.served.stop().await
     }
 }
 
-fn serve_on_thread(
-    start: Start,
-    ready: oneshot::Sender<Result<SocketAddr, CliError>>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listen_error = |source| CliError::Listen { address, source };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => {
-            let _ = ready.send(Err(listen_error(source)));
-            return;
-        }
-    };
-    LocalSet::new().block_on(&runtime, async {
-        let options = ListenOptions { address, buffers: start.settings.buffers };
-        let bound =
-            TcpListener::bind(options).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (local, listener) = match bound {
-            Ok(bound) => bound,
-            Err(source) => {
-                let _ = ready.send(Err(listen_error(source)));
-                return;
-            }
+/// A running scripted application server.
+#[derive(Debug)]
+pub struct EmbeddedUpstream {
+    key: Secret,
+    served: Served,
+}
+
+/// What an application server starts from, wherever it runs.
+#[derive(Debug)]
+pub struct UpstreamStart {
+    /// What it answers.
+    pub script: UpstreamScript,
+    /// The world's clock.
+    pub clock: Clock,
+    /// Seed of delays and chances.
+    pub seed: u64,
+    /// The hub's access key.
+    pub key: Secret,
+}
+
+impl UpstreamStart {
+    async fn serve(self, listener: Listener, stopped: Stopped) {
+        let Self { script, clock, seed, key } = self;
+        let options = UpstreamOptions {
+            listener,
+            script,
+            clock,
+            keys: AccessKeys { primary: key, secondary: None },
+            // The hub is the run's own, by whatever name.
+            origins: Vec::new(),
+            control: upstream::ControlApi::Loopback,
+            begins: upstream::Begins::WithATimeline,
+            seed,
+            notices: None,
         };
-        if ready.send(Ok(local)).is_ok() {
-            let dialling = Dialling::Sockets { ca_file: None };
-            start.serve(Listener::Tcp(listener), dialling, stopped).await;
-        }
-    });
+        // Its counts are read through its control API.
+        let _ = upstream::serve(options, stopped.asked()).await;
+    }
+}
+
+impl EmbeddedUpstream {
+    /// Starts a server on a free port of 127.0.0.1, on a thread of its own.
+    pub async fn on_a_thread(start: UpstreamStart) -> Result<Self, CliError> {
+        let key = start.key.clone();
+        let serve = move |listener, stopped| start.serve(listener, stopped);
+        let buffers = SocketBuffers::default();
+        let served = Served::on_a_thread("upstream", buffers, serve).await?;
+        Ok(Self { key, served })
+    }
+
+    /// Starts a server on a network in memory, as a task of the current `LocalSet`.
+    pub fn beside(network: &Network, start: UpstreamStart) -> Result<Self, CliError> {
+        let key = start.key.clone();
+        let serve = |listener, stopped| start.serve(listener, stopped);
+        let buffers = SocketBuffers::default();
+        let served = Served::beside(network.clone(), "upstream", VIRTUAL_UPSTREAM, buffers, serve)?;
+        Ok(Self { key, served })
+    }
+
+    /// What a run needs to know of it.
+    #[must_use]
+    pub fn scripted(&self) -> ScriptedUpstream {
+        ScriptedUpstream { connector: self.served.connector.clone(), key: self.key.clone() }
+    }
+
+    /// Stops it and waits until it is done.
+    pub async fn stop(self) -> Result<(), CliError> {
+        self.served.stop().await
+    }
 }
 
 /// A key for one run. It keeps other processes from joining by mistake and is no secret: the seed

@@ -25,10 +25,13 @@ pub mod pick;
 pub mod run;
 pub mod schema;
 pub mod seeds;
+pub mod served;
 pub mod session;
 pub mod show;
 pub mod target;
 pub mod upstream;
+#[cfg(test)]
+mod upstream_runs;
 pub mod watch;
 pub mod world;
 

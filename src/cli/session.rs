@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::CliError;
-use super::embedded::EmbeddedHub;
+use super::embedded::{EmbeddedHub, EmbeddedUpstream, UpstreamStart};
 use super::interrupt::Interrupts;
 use super::target::{self, TargetSpec};
 use super::watch::ClientArgument;
@@ -60,6 +60,7 @@ struct Opened {
     target: Target,
     place: TargetPlace,
     hub: Option<EmbeddedHub>,
+    upstream: Option<EmbeddedUpstream>,
 }
 
 /// What a run leaves for the terminal.
@@ -173,7 +174,7 @@ pub async fn live(
         Keep::Nothing => Recorder::without_files(live, redactor.clone()),
     };
     let mut facts = facts(context, &plan, &opened);
-    let (summary, recorded) = execute(context, &plan, opened.target, watched, recorder).await;
+    let (summary, recorded) = execute(context, &plan, &opened, watched, recorder).await;
     let summary = match summary {
         Some(Ok(summary)) => summary,
         Some(Err(error)) => return Err(error.into()),
@@ -191,6 +192,13 @@ pub async fn live(
             () = context.interrupts.over() => {}
         }
     }
+    if let Some(upstream) = opened.upstream {
+        tokio::select! {
+            biased;
+            stopped = upstream.stop() => stopped?,
+            () = context.interrupts.over() => {}
+        }
+    }
     if let Some(started) = &recorded.started {
         facts.started_unix_ns = started.epoch_unix_ns;
     }
@@ -202,43 +210,66 @@ pub async fn live(
 
 /// Finds or starts what is loaded.
 async fn open(context: &Context, plan: &Plan) -> Result<Opened, CliError> {
-    let Some(spec) = &context.target else {
-        let (settings, clock) = (plan.hub.clone(), context.clock);
-        let hub = match context.shards {
-            Shards::Threads(_) => EmbeddedHub::on_a_thread(settings, clock, plan.seed).await?,
-            Shards::Here => EmbeddedHub::beside(Network::start(), settings, clock, plan.seed)?,
-        };
-        let target = Target {
-            connector: hub.connector.clone(),
-            credentials: Credentials::Key(hub.key.clone()),
-            access_key: Some(hub.key.clone()),
-            control: Control::Offered,
-        };
-        return Ok(Opened { target, place: TargetPlace::Embedded, hub: Some(hub) });
-    };
+    let Some(spec) = &context.target else { return open_embedded(context, plan).await };
     let connector = Connector::new(spec.endpoint.clone(), context.ca_file.as_deref()).await?;
-    let control = match (spec.place, spec.access_key()) {
-        (TargetPlace::Loopback, Some(key))
-            if target::offers_control(&connector, key, &context.clock).await? =>
-        {
-            Control::Offered
+    let (mut control, mut upstream) = (Control::Absent, None);
+    if let (TargetPlace::Loopback, Some(key)) = (spec.place, spec.access_key())
+        && target::offers_control(&connector, key, &context.clock).await?
+    {
+        control = Control::Offered;
+        if let Some(start) = upstream_start(context, plan, key) {
+            upstream = Some(EmbeddedUpstream::on_a_thread(start).await?);
         }
-        _ => Control::Absent,
-    };
+    }
     let target = Target {
         connector,
         credentials: spec.credentials(),
         access_key: spec.access_key().cloned(),
         control,
     };
-    Ok(Opened { target, place: spec.place, hub: None })
+    Ok(Opened { target, place: spec.place, hub: None, upstream })
+}
+
+/// Starts a hub, and the application server behind it where the scenario has one.
+async fn open_embedded(context: &Context, plan: &Plan) -> Result<Opened, CliError> {
+    let (settings, clock, seed) = (plan.hub.clone(), context.clock, plan.seed);
+    let (hub, upstream) = match context.shards {
+        Shards::Threads(_) => {
+            let hub = EmbeddedHub::on_a_thread(settings, clock, seed).await?;
+            let upstream = match upstream_start(context, plan, &hub.key) {
+                Some(start) => Some(EmbeddedUpstream::on_a_thread(start).await?),
+                None => None,
+            };
+            (hub, upstream)
+        }
+        Shards::Here => {
+            let network = Network::start();
+            let hub = EmbeddedHub::beside(&network, settings, clock, seed)?;
+            let start = upstream_start(context, plan, &hub.key);
+            let upstream = start.map(|start| EmbeddedUpstream::beside(&network, start));
+            (hub, upstream.transpose()?)
+        }
+    };
+    let target = Target {
+        connector: hub.connector().clone(),
+        credentials: Credentials::Key(hub.key.clone()),
+        access_key: Some(hub.key.clone()),
+        control: Control::Offered,
+    };
+    Ok(Opened { target, place: TargetPlace::Embedded, hub: Some(hub), upstream })
+}
+
+/// What the scenario's application server starts from; `key` is the hub's.
+fn upstream_start(context: &Context, plan: &Plan, key: &Secret) -> Option<UpstreamStart> {
+    let script = plan.upstream.clone()?;
+    Some(UpstreamStart { script, clock: context.clock, seed: plan.seed, key: key.clone() })
 }
 
 /// Runs engine and recorder side by side. No summary means that the user stopped it hard.
 async fn execute(
     context: &Context,
     plan: &Arc<Plan>,
-    target: Target,
+    opened: &Opened,
     watched: Option<WatchedClient>,
     recorder: Recorder,
 ) -> (Option<Result<Summary, EngineError>>, Recorded) {
@@ -246,7 +277,8 @@ async fn execute(
     let (trace, trace_receiver) = mpsc::channel(QUEUE_EVENTS);
     let input = RunInput {
         plan: Arc::clone(plan),
-        target,
+        target: opened.target.clone(),
+        upstream: opened.upstream.as_ref().map(EmbeddedUpstream::scripted),
         clock: context.clock,
         shards: context.shards,
         stop: context.interrupts.stop(),

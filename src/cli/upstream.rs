@@ -22,7 +22,7 @@ use crate::report::{self, words};
 use crate::scenario::plan::Verify;
 use crate::scenario::{self, UpstreamScript};
 use crate::secret::Secret;
-use crate::upstream::{self, ControlApi, Notice, RequestEnd, RequestTold, UpstreamOptions};
+use crate::upstream::{self, Begins, ControlApi, Notice, RequestEnd, RequestTold, UpstreamOptions};
 
 /// Notices that may wait to be said.
 const NOTICES_MAX: usize = 4_096;
@@ -129,6 +129,7 @@ async fn serve(
         keys,
         origins,
         control: ControlApi::Loopback,
+        begins: Begins::AtOnce,
         seed: arguments.seed,
         notices: Some(notices),
     };

@@ -16,8 +16,8 @@ use super::story::{StoryInbox, StoryState, Told};
 use super::streams::HubLine;
 use super::{EngineError, Stop, faults};
 use crate::event::{
-    ClientEnd, ClientObservation, CloseFirst, ConnectFailure, Event, EventKind, LedgerRow, Phase,
-    Progress, Warning,
+    ClientEnd, ClientObservation, CloseFirst, ConnectFailure, Event, EventFailedLine, EventKind,
+    LedgerRow, Phase, Progress, Warning,
 };
 use crate::measure::{LiveCounts, Summary};
 use crate::net::Pacer;
@@ -27,6 +27,9 @@ use crate::protocol::control::LedgerEntry;
 /// Between two progress events.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
+/// Failed events that become events of the run; the resource log has all of them.
+const FAILURES_TOLD_MAX: usize = 1_000;
+
 /// What came in.
 enum Input {
     Stop,
@@ -34,6 +37,7 @@ enum Input {
     Report(Report),
     Outcome(Outcome),
     Hub(HubLine<LedgerEntry>),
+    Failed(EventFailedLine),
     End(ClientEnd),
     Story(Told),
 }
@@ -60,6 +64,8 @@ pub(super) struct Inbox {
     pub(super) outcomes: mpsc::Receiver<Outcome>,
     /// The hub's side of the ledger.
     pub(super) hub: mpsc::Receiver<HubLine<LedgerEntry>>,
+    /// What its resource log says of events that failed.
+    pub(super) failures: mpsc::Receiver<EventFailedLine>,
     /// The clients' side.
     pub(super) ends: mpsc::Receiver<ClientEnd>,
     /// The story of the watched client.
@@ -77,6 +83,7 @@ impl Inbox {
             Some(report) = self.reports.recv() => Input::Report(report),
             Some(outcome) = self.outcomes.recv() => Input::Outcome(outcome),
             Some(line) = self.hub.recv() => Input::Hub(line),
+            Some(line) = self.failures.recv() => Input::Failed(line),
             Some(end) = self.ends.recv() => Input::End(end),
             Some(told) = self.story.next() => Input::Story(told),
         }
@@ -131,6 +138,8 @@ pub(super) struct Dispatcher {
     pub(super) rest_traffic: BTreeSet<usize>,
     /// Calls by REST traffic that failed.
     pub(super) rest_failed: u64,
+    /// Failed events that became events of the run.
+    failures_told: usize,
     faults: FaultLine,
     ended: BTreeMap<CloseCategory, u64>,
     progress_due: Instant,
@@ -167,6 +176,7 @@ impl Dispatcher {
             phase: Phase::Running,
             rest_traffic: BTreeSet::new(),
             rest_failed: 0,
+            failures_told: 0,
             faults: FaultLine::default(),
             ended: BTreeMap::new(),
         }
@@ -197,6 +207,7 @@ impl Dispatcher {
                 Input::Report(report) => self.take_report(report)?,
                 Input::Outcome(outcome) => self.take_outcome(outcome),
                 Input::Hub(line) => self.take_line(line),
+                Input::Failed(line) => self.take_failure(line),
                 Input::End(end) => self.take_end(end),
                 Input::Story(told) => self.take_story(told),
             }
@@ -389,6 +400,18 @@ impl Dispatcher {
                     self.row_is_whole(row);
                 }
             }
+        }
+    }
+
+    /// Every failed event counts; the first of them are told one by one.
+    fn take_failure(&mut self, line: EventFailedLine) {
+        let kind = EventKind::EventFailed(Box::new(line));
+        if self.failures_told < FAILURES_TOLD_MAX {
+            self.failures_told += 1;
+            self.emit(kind);
+        } else {
+            let at_ns = self.at_ns(Instant::now());
+            self.summary.take(&Event { at_ns, kind });
         }
     }
 

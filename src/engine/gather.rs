@@ -11,9 +11,11 @@ use super::ledger::{HubTime, HubView, Joiner};
 use super::rest::SignedCaller;
 use super::{EngineError, Stop};
 use crate::event::{Phase, Warning, World};
+use crate::measure::summary::LogTally;
 use crate::measure::{EndKind, Memory, OpenEnds};
 use crate::net::{Connector, budget};
-use crate::protocol::control::{COUNTERS_PATH, Counters};
+use crate::protocol::control::{COUNTERS_PATH, Counters, EventCounters, EventFailure};
+use crate::protocol::webhook::UpstreamCounts;
 
 /// Times the hub is asked for its counters, at most, until nothing is open any more.
 const COUNTERS_TRIES: usize = 40;
@@ -71,7 +73,11 @@ impl Dispatcher {
 
     /// Waits for the hub's side of the ledger, then reads its counters and looks for ends of
     /// connections that were left open.
-    pub(super) async fn gather(&mut self, before: Held) -> Result<(), EngineError> {
+    pub(super) async fn gather(
+        &mut self,
+        before: Held,
+        upstream: Option<&mut SignedCaller>,
+    ) -> Result<(), EngineError> {
         self.enter(Phase::Gathering);
         self.stop_holding();
         self.take_halves();
@@ -83,8 +89,39 @@ impl Dispatcher {
             self.pump_unless_now(until, |run| run.story.hub_is_done()).await?;
             let until = Instant::now() + RECORDS_WITHIN;
             self.pump_unless_now(until, |_| false).await?;
+            let (until, failures) = (Instant::now() + ENTRIES_WITHIN, self.failures_awaited());
+            self.pump_unless_now(until, |run| run.failures_seen() >= failures).await?;
+        }
+        if let Some(caller) = upstream {
+            self.read_upstream(caller).await;
         }
         self.count_open_ends(before).await
+    }
+
+    /// What the application server counted.
+    async fn read_upstream(&mut self, caller: &mut SignedCaller) {
+        match caller.get::<UpstreamCounts>(COUNTERS_PATH).await {
+            Ok(counts) => self.summary.upstream = Some(counts),
+            Err(error) => {
+                let why = format!("no counts of the application server: {error}");
+                self.warn(Warning::LedgerIncomplete { why });
+            }
+        }
+    }
+
+    /// Lines about failed events that the hub has written by its counters.
+    fn failures_awaited(&self) -> u64 {
+        let Some(counters) = &self.summary.counters_after else { return 0 };
+        let webhooks = &counters.webhooks;
+        let of = |event: &EventCounters| -> u64 {
+            let logged = event.failed.iter().filter(|(why, _)| has_a_line(**why));
+            logged.map(|(_, count)| count).sum()
+        };
+        webhooks.validations_bad + webhooks.events.values().map(of).sum::<u64>()
+    }
+
+    fn failures_seen(&self) -> u64 {
+        self.summary.log.as_ref().map_or(0, LogTally::total)
     }
 
     /// The longest the hub may take to notice the end of a connection: a whole timeout, if the
@@ -198,6 +235,21 @@ impl Dispatcher {
         self.summary.hub_rows_unmatched = unmatched;
         let spans = std::mem::take(&mut self.spans);
         self.summary.open_peak = spans.peak();
+    }
+}
+
+/// Whether an event that failed so has a line of its own in the hub's log.
+const fn has_a_line(why: EventFailure) -> bool {
+    match why {
+        // The validation has one, and who gives up has nobody to tell.
+        EventFailure::NotValidated | EventFailure::GivenUp => false,
+        EventFailure::NotFound
+        | EventFailure::Status
+        | EventFailure::Connection
+        | EventFailure::TimedOut
+        | EventFailure::Answer
+        | EventFailure::Header
+        | EventFailure::Lost => true,
     }
 }
 

@@ -71,6 +71,15 @@ pub struct Target {
     pub control: Control,
 }
 
+/// The scripted application server of a run, behind the hub's event handlers.
+#[derive(Clone, Debug)]
+pub struct ScriptedUpstream {
+    /// Dials it.
+    pub connector: Connector,
+    /// Signs calls of its control API.
+    pub key: Secret,
+}
+
 /// Whether a target offers the control API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
@@ -127,6 +136,8 @@ pub struct RunInput {
     pub plan: Arc<Plan>,
     /// Against what.
     pub target: Target,
+    /// The application server that the run brings along, if it does.
+    pub upstream: Option<ScriptedUpstream>,
     /// The world's clock.
     pub clock: Clock,
     /// Where the shards of clients live.

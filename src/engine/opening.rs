@@ -16,9 +16,9 @@ use super::ledger::HubView;
 use super::rest::{Body, CallError, SignedCaller, parse};
 use super::story::StoryFeed;
 use super::streams::{self, HubLine};
-use super::{Control, EngineError, Target};
+use super::{Control, EngineError, ScriptedUpstream, Target};
 use crate::client::Credentials;
-use crate::event::HandshakeFailure;
+use crate::event::{EventFailedLine, HandshakeFailure};
 use crate::net::{Clock, Dial, Stream};
 use crate::pace::{self, Purpose};
 use crate::protocol::control::{
@@ -26,6 +26,7 @@ use crate::protocol::control::{
     StartTimeline, TIMELINE_PATH, TRACE_PATH, TimelineStarted,
 };
 use crate::protocol::rest::Operation;
+use crate::protocol::webhook::counts::StartUpstream;
 use crate::protocol::{CloseCode, Subprotocol};
 use crate::scenario::Plan;
 use crate::secret::Secret;
@@ -55,6 +56,9 @@ pub(super) struct Opened {
     pub(super) hub_ahead_ns: i64,
     /// Tasks that read the hub's streams.
     pub(super) streams: Streams,
+    /// Calls the application server, over the connection that began its timeline: that one stays
+    /// open while the server does not listen.
+    pub(super) upstream: Option<SignedCaller>,
 }
 
 /// Tasks that read the hub's streams; they end when this is dropped.
@@ -74,6 +78,8 @@ pub(super) struct Feeds {
     pub(super) ledger: mpsc::Sender<HubLine<LedgerEntry>>,
     /// Its resource log.
     pub(super) trace: mpsc::Sender<Bytes>,
+    /// What its resource log says of events that failed.
+    pub(super) failures: mpsc::Sender<EventFailedLine>,
     /// Its side of the story, when somebody is watched.
     pub(super) story: Option<StoryFeed>,
 }
@@ -82,6 +88,7 @@ pub(super) struct Feeds {
 pub(super) async fn open(
     plan: &Plan,
     target: &Target,
+    upstream: Option<&ScriptedUpstream>,
     clock: Clock,
     feeds: Feeds,
 ) -> Result<Opened, EngineError> {
@@ -89,7 +96,9 @@ pub(super) async fn open(
     let key = target.access_key.as_ref();
     let caller = SignedCaller::new(&target.connector, key, clock, CALL_WITHIN);
     match (target.control, caller) {
-        (Control::Offered, Ok(caller)) => open_controlled(plan, caller, clock, feeds).await,
+        (Control::Offered, Ok(caller)) => {
+            open_controlled(plan, caller, upstream, clock, feeds).await
+        }
         (Control::Offered, Err(_)) => Err(EngineError::Requirement(
             "the control API needs the hub's access key; give its connection string".to_owned(),
         )),
@@ -99,7 +108,8 @@ pub(super) async fn open(
                 Err(_) => probe_plain(plan, target).await?,
             }
             let streams = Streams::default();
-            Ok(Opened { view: HubView::NotObserved, hub_ahead_ns: 0, streams })
+            let view = HubView::NotObserved;
+            Ok(Opened { view, hub_ahead_ns: 0, streams, upstream: None })
         }
     }
 }
@@ -125,16 +135,21 @@ fn check_requirements(plan: &Plan, target: &Target) -> Result<(), EngineError> {
 async fn open_controlled(
     plan: &Plan,
     mut caller: SignedCaller,
+    upstream: Option<&ScriptedUpstream>,
     clock: Clock,
     feeds: Feeds,
 ) -> Result<Opened, EngineError> {
     let hub_ahead_ns = meet(&mut caller, clock).await?;
+    let scripted = match upstream {
+        Some(upstream) => Some(begin_upstream(plan, upstream, clock).await?),
+        None => None,
+    };
     let watched = feeds.story.as_ref().map(|story| story.watched.clone());
     let start = StartTimeline {
         run: plan.name.clone(),
         settings: plan.hub.clone(),
         watched,
-        upstream: None,
+        upstream: upstream.map(|upstream| upstream.connector.endpoint().to_string()),
     };
     match caller.post(TIMELINE_PATH, &start).await {
         Ok(answer) => {
@@ -157,13 +172,28 @@ async fn open_controlled(
     let records = caller.lines(TRACE_PATH).await.map_err(|error| unreachable(&error))?;
     let mut streams = vec![
         tokio::task::spawn_local(streams::read_entries(entries, feeds.ledger)),
-        tokio::task::spawn_local(streams::read_trace(records, feeds.trace)),
+        tokio::task::spawn_local(streams::read_trace(records, feeds.trace, feeds.failures)),
     ];
     if let Some(story) = feeds.story {
         let lines = caller.lines(STORY_PATH).await.map_err(|error| unreachable(&error))?;
         streams.push(tokio::task::spawn_local(streams::read_entries(lines, story.lines)));
     }
-    Ok(Opened { view: HubView::Observed, hub_ahead_ns, streams: Streams(streams) })
+    let (view, streams) = (HubView::Observed, Streams(streams));
+    Ok(Opened { view, hub_ahead_ns, streams, upstream: scripted })
+}
+
+/// Begins the timeline of the application server.
+async fn begin_upstream(
+    plan: &Plan,
+    upstream: &ScriptedUpstream,
+    clock: Clock,
+) -> Result<SignedCaller, EngineError> {
+    let caller = SignedCaller::new(&upstream.connector, Some(&upstream.key), clock, CALL_WITHIN);
+    let mut caller = caller.map_err(|error| unreachable(&error))?;
+    let start = StartUpstream { run: plan.name.clone() };
+    let answer = caller.post(TIMELINE_PATH, &start).await.map_err(|error| unreachable(&error))?;
+    parse::<TimelineStarted>(TIMELINE_PATH, &answer).map_err(|error| unreachable(&error))?;
+    Ok(caller)
 }
 
 /// Asks the hub what it is; returns how far its clock is ahead of ours.

@@ -12,7 +12,7 @@ use super::dispatcher::{Dispatcher, Inbox, Pumped};
 use super::gather::Held;
 use super::hands::{Hands, OUTCOMES_MAX};
 use super::layout::Layout;
-use super::ledger::{HubTime, Joiner};
+use super::ledger::{HubTime, HubView, Joiner};
 use super::links::{COMMANDS_MAX, Command, REPORTS_MAX, ShardLinks, ShardPhase, ShardState};
 use super::opening::{self, Feeds, Opened};
 use super::shard::{self, LEAVE_BATCH, ShardSetup};
@@ -21,6 +21,7 @@ use super::streams::HUB_LINES_MAX;
 use super::{EngineError, RunInput, Shards, Stop, rest_traffic, traffic};
 use crate::client::EndSink;
 use crate::event::{ClientEnd, EventKind, HowEnded, Phase, RunStarted, Warning, World};
+use crate::measure::summary::LogTally;
 use crate::measure::{StreamBook, Summary};
 use crate::net::{Connector, Pacer};
 use crate::scenario::plan::Senders;
@@ -82,7 +83,7 @@ pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
         }
     }
     if dispatcher.stopped < Stop::Now {
-        dispatcher.gather(company.before).await?;
+        dispatcher.gather(company.before, company.opened.upstream.as_mut()).await?;
     }
     let lost = company.ends_lost.load(Ordering::Relaxed);
     drop(company.opened.streams);
@@ -91,15 +92,17 @@ pub(super) async fn run(input: RunInput) -> Result<Summary, EngineError> {
 
 /// Opens the target and starts the shards. The epoch is near when this returns.
 async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> {
-    let RunInput { plan, target, clock, shards: place, mut stop, events, trace, watched } = input;
+    let RunInput { plan, target, clock, mut stop, events, trace, .. } = input;
+    let (upstream, place, watched) = (input.upstream, input.shards, input.watched);
     let story = StoryLinks::new(&plan, watched);
     let watched = story.feed.as_ref().map(|feed| feed.watched.clone());
     let (ledger, hub) = mpsc::channel(HUB_LINES_MAX);
-    let feeds = Feeds { ledger, trace, story: story.feed };
+    let (failure, failures) = mpsc::channel(HUB_LINES_MAX);
+    let feeds = Feeds { ledger, trace, failures: failure, story: story.feed };
     let opened = tokio::select! {
         biased;
         Ok(_) = stop.wait_for(|&wish| wish > Stop::Run) => return Err(EngineError::Interrupted),
-        opened = opening::open(&plan, &target, clock, feeds) => opened?,
+        opened = opening::open(&plan, &target, upstream.as_ref(), clock, feeds) => opened?,
     };
     // The connections that asked are still closing, on the hub's side too.
     tokio::time::sleep(CLOSING).await;
@@ -147,7 +150,7 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
         latency: std::cell::RefCell::default(),
         outcomes: outcome,
     });
-    let inbox = Inbox { stop, reports, outcomes, hub, ends, story: story.inbox };
+    let inbox = Inbox { stop, reports, outcomes, hub, failures, ends, story: story.inbox };
     let mut dispatcher = Dispatcher::new(hands, inbox, events, joiner, state);
     dispatcher.announce(place.world());
     let rest_stops = dispatcher.start_rest_traffic();
@@ -175,6 +178,9 @@ impl Dispatcher {
     fn announce(&mut self, world: World) {
         let hands = Rc::clone(&self.hands);
         let plan = &hands.plan;
+        if self.joiner.view() == HubView::Observed {
+            self.summary.log = Some(LogTally::default());
+        }
         self.emit(EventKind::RunStarted(Box::new(RunStarted {
             scenario: plan.name.clone(),
             seed: plan.seed,

@@ -57,6 +57,15 @@ pub enum ControlApi {
     Off,
 }
 
+/// When the script's windows of its downtime begin to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// With the server's start, and anew with every timeline.
+    AtOnce,
+    /// With the first timeline: before it the server listens, so that somebody can begin it.
+    WithATimeline,
+}
+
 /// What a scripted application server needs.
 #[derive(Debug)]
 pub struct UpstreamOptions {
@@ -73,6 +82,8 @@ pub struct UpstreamOptions {
     pub origins: Vec<String>,
     /// Whether the control API is offered.
     pub control: ControlApi,
+    /// When windows begin to count.
+    pub begins: Begins,
     /// Seed of delays and chances.
     pub seed: u64,
     /// Where notices go; one that finds no room is lost.

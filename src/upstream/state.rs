@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::rules::Rules;
 use super::tally::Tally;
-use super::{ControlApi, Notice, RequestEnd, RequestTold, UpstreamOptions};
+use super::{Begins, ControlApi, Notice, RequestEnd, RequestTold, UpstreamOptions};
 use crate::net::{Clock, Listener, Pacer};
 use crate::protocol::token::AccessKeys;
 use crate::protocol::webhook::{RequestKind, UpstreamCounts};
@@ -34,6 +34,7 @@ pub struct Upstream {
     pub keys: AccessKeys,
     pub origins: Vec<String>,
     pub control: ControlApi,
+    begins: Begins,
     seed: u64,
     notices: Option<mpsc::Sender<Notice>>,
     pub pacer: Pacer,
@@ -61,8 +62,17 @@ pub struct Timeline {
 impl Upstream {
     /// A server whose timeline begins now, and its listener.
     pub fn new(options: UpstreamOptions) -> (Rc<Self>, Listener) {
-        let UpstreamOptions { listener, script, clock, keys, origins, control, seed, notices } =
-            options;
+        let UpstreamOptions {
+            listener,
+            script,
+            clock,
+            keys,
+            origins,
+            control,
+            begins,
+            seed,
+            notices,
+        } = options;
         let timeline = Timeline {
             number: 0,
             start: Instant::now(),
@@ -75,6 +85,7 @@ impl Upstream {
             keys,
             origins,
             control,
+            begins,
             seed,
             notices,
             pacer: Pacer::start(),
@@ -114,7 +125,10 @@ impl Upstream {
 
     /// The window in which nobody listens that is open, or comes next: its start and its end.
     pub fn next_down(&self) -> Option<(Instant, Option<Instant>)> {
-        let start = self.with(|timeline| timeline.start);
+        let (number, start) = self.with(|timeline| (timeline.number, timeline.start));
+        if self.begins == Begins::WithATimeline && number == 0 {
+            return None;
+        }
         let since = start.elapsed();
         let next = self
             .script

@@ -21,7 +21,7 @@ use squall::protocol::webhook::{
 use squall::protocol::{Endpoint, Scheme};
 use squall::scenario::{Source, UpstreamScript, load_upstream};
 use squall::secret::Secret;
-use squall::upstream::{ControlApi, Notice, UpstreamOptions, serve};
+use squall::upstream::{Begins, ControlApi, Notice, UpstreamOptions, serve};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
@@ -181,6 +181,7 @@ impl Upstream {
             keys: keys(),
             origins: vec!["hub.example".into(), ORIGIN.into()],
             control: ControlApi::Loopback,
+            begins: Begins::AtOnce,
             seed,
             notices: Some(notices),
         };

@@ -30,6 +30,12 @@ impl LogTally {
         }
     }
 
+    /// Every line.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.lines.values().sum::<u64>().saturating_add(self.of_further_lines)
+    }
+
     /// Lines of an event, with this message or any.
     #[must_use]
     pub fn count(&self, event: WebhookFailure, message: Option<&str>) -> u64 {
