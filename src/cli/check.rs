@@ -53,14 +53,17 @@ pub fn main(arguments: &CheckArguments) -> Result<Exit, CliError> {
 ///
 /// A usage error that names the first such plan's reason and the way out.
 pub fn fit_world(plans: &[Plan], world: World) -> Result<(), CliError> {
-    let needy = match world {
-        World::Sockets => plans.iter().find_map(predict::only_virtual),
-        World::Virtual => None,
+    let why = match world {
+        World::Sockets => plans
+            .iter()
+            .find_map(predict::only_virtual)
+            .map(|why| format!("{why}: run it with --world virtual")),
+        World::Virtual => plans
+            .iter()
+            .find_map(predict::only_sockets)
+            .map(|why| format!("{why}: run it with --world sockets")),
     };
-    match needy {
-        Some(why) => Err(CliError::Usage(format!("{why}: run it with --world virtual"))),
-        None => Ok(()),
-    }
+    why.map_or(Ok(()), |why| Err(CliError::Usage(why)))
 }
 
 /// What a plan would do here.
@@ -100,12 +103,16 @@ impl<'a> Checked<'a> {
         self.populations(&mut out);
         self.timeline(&mut out);
         self.needs(&mut out);
-        if let (World::Sockets, Some(why)) = (self.world, predict::only_virtual(self.plan)) {
-            let words = format!("--world virtual: {why}");
+        let needs = match self.world {
+            World::Sockets => {
+                predict::only_virtual(self.plan).map(|why| format!("--world virtual: {why}"))
+            }
+            World::Virtual => {
+                predict::only_sockets(self.plan).map(|why| format!("--world sockets: {why}"))
+            }
+        };
+        if let Some(words) = needs {
             out.push_str(&text::noted(text::style_of(Outcome::Undetermined), "needs", &words));
-        }
-        if let Some(rounded) = predict::rounded(self.plan) {
-            out.push_str(&text::aside("note", &rounded.to_string()));
         }
         for conflict in &self.conflicts {
             let (style, word) = match conflict.kind {

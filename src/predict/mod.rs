@@ -42,7 +42,7 @@ pub use fault::addressed;
 pub use forecast::{Forecast, forecasts, last_arrival};
 pub use kernel::absorption;
 pub use need::need;
-pub use world::{OnlyVirtual, Rounded, only_virtual, rounded};
+pub use world::{OnlySockets, OnlyVirtual, Rounded, only_sockets, only_virtual, rounded};
 
 use crate::protocol::CloseCategory;
 use crate::scenario::Plan;

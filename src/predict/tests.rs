@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::fixture::{arriving, at, behaving, closes, expecting, ms, plan, population, traffic};
-use super::{ConflictKind, Fate, HubPlace, addressed, conflicts, fates, forecasts, need};
+use super::{
+    ConflictKind, Fate, HubPlace, addressed, conflicts, fates, forecasts, need, only_sockets,
+};
 use crate::measure::summary::Since;
 use crate::protocol::CloseCategory::{self, *};
 use crate::protocol::settings::{HubSettings, LifeSign, Tier};
+use crate::protocol::webhook::{EventHandler, SystemEvent, UrlTemplate, UserEventPattern};
 use crate::scenario;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
@@ -457,4 +460,20 @@ fn shipped_scenarios_are_foretold_to_the_row() {
             assert_eq!(told.drops, drops, "{} {profile:?} {}", builtin.name, expectation.path);
         }
     }
+}
+
+#[test]
+fn an_event_handler_outside_needs_sockets_and_the_runs_own_does_not() {
+    let handler = |url: &str| EventHandler {
+        url: UrlTemplate::parse(url).unwrap(),
+        user_events: UserEventPattern::default(),
+        system_events: [SystemEvent::Connect].into(),
+    };
+    let mut plan = plan(vec![population("a", 1)]);
+    assert_eq!(only_sockets(&plan), None);
+    plan.hub.events.handlers = vec![handler("http://upstream/api/{event}")];
+    assert_eq!(only_sockets(&plan), None);
+    plan.hub.events.handlers.push(handler("https://shop.example/api?code=s3cret"));
+    let told = only_sockets(&plan).unwrap().to_string();
+    assert!(told.contains("`https://shop.example`") && !told.contains("s3cret"), "{told}");
 }

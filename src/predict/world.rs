@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::protocol::Endpoint;
+use crate::protocol::control::UPSTREAM_HOST;
 use crate::scenario::Plan;
 
 /// Why a plan needs the virtual world. Its text is a whole clause: "population `far` is shaped,
@@ -77,4 +79,31 @@ mod tests {
         let told = rounded(&plan).map(|of| of.to_string()).unwrap_or_default();
         assert!(told.starts_with("links of `far`, `jumpy`: each way is rounded up"), "{told}");
     }
+}
+
+/// Why a plan needs sockets. Its text is a whole clause: "the event handler at `https://h` lies
+/// outside of the virtual world, which has nothing but its own hub and its own `[upstream]`".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnlySockets {
+    /// Whom the first such handler's URL names.
+    endpoint: Endpoint,
+}
+
+impl fmt::Display for OnlySockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { endpoint } = self;
+        write!(
+            f,
+            "the event handler at `{endpoint}` lies outside of the virtual world, which has nothing \
+             but its own hub and its own `[upstream]`"
+        )
+    }
+}
+
+/// Why the plan needs sockets; `None` when the virtual world will do.
+#[must_use]
+pub fn only_sockets(plan: &Plan) -> Option<OnlySockets> {
+    let mut endpoints = plan.hub.events.handlers.iter().map(|handler| handler.url.endpoint());
+    let outside = endpoints.find(|endpoint| !endpoint.host.eq_ignore_ascii_case(UPSTREAM_HOST));
+    outside.map(|endpoint| OnlySockets { endpoint: endpoint.clone() })
 }
