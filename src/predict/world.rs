@@ -94,8 +94,8 @@ impl fmt::Display for OnlySockets {
         let Self { endpoint } = self;
         write!(
             f,
-            "the event handler at `{endpoint}` lies outside of the virtual world, which has nothing \
-             but its own hub and its own `[upstream]`"
+            "the event handler at `{endpoint}` lies outside of the virtual world, which has \
+             nothing but its own hub and its own `[upstream]`"
         )
     }
 }
