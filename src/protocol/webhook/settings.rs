@@ -83,7 +83,8 @@ pub struct WebhookPolicy {
     /// Waits before the second, third, … try of a request that failed at connection level, with 408
     /// or with 5xx.
     pub retry_after: Vec<Duration>,
-    /// From the start to the head of the answer, waits included.
+    /// From the start to the end of the answer, waits included. (The emulator stops counting at the
+    /// answer's head, so that a body may take for ever.)
     pub within: Duration,
     /// Largest body of an answer, in bytes.
     pub answer_bytes: u64,
