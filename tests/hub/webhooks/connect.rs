@@ -174,6 +174,19 @@ fn a_refusal_reaches_the_client_and_everything_else_is_a_500() {
 }
 
 #[test]
+fn an_answer_may_be_as_long_as_the_policy_says() {
+    let mut settings = settings();
+    settings.events.policy.answer_bytes = 20;
+    world(settings, async |world, app| {
+        app.answers(|_| body(&format!("{:21}", "null")));
+        assert_eq!(refused(world).await.0, 500);
+        app.answers(|_| body(&format!("{:20}", "null")));
+        let (client, _) = world.json("u").await;
+        client.leave().await;
+    });
+}
+
+#[test]
 fn a_refusals_body_may_be_withheld() {
     let mut settings = settings();
     settings.events.policy.refusal_body = RefusalBody::Withhold;

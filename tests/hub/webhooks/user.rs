@@ -216,6 +216,34 @@ fn what_a_client_sends_behind_an_event_keeps_its_order_and_pings_do_not_wait() {
 }
 
 #[test]
+fn a_client_that_closes_and_ends_its_stream_still_gets_its_answers() {
+    world(taking(&[]), async |world, app| {
+        app.answers(|_| Reply::status(204).after(Duration::from_secs(5)));
+        let (mut client, _) = world.json("u").await;
+        client.say(EVENT).await;
+        client.send_close(Some(1000), "bye").await;
+        client.end().await;
+        assert_eq!(client.json().await["ackId"], 1);
+        assert_eq!(client.heard().await, Seen::Close(Some(1000), "bye".into()));
+        assert_eq!(client.heard().await, Seen::Eof);
+    });
+}
+
+#[test]
+fn what_waits_behind_an_event_is_not_sent_once_the_client_is_gone() {
+    world(taking(&[]), async |world, app| {
+        app.answers(|_| Reply::status(204).after(Duration::from_secs(5)));
+        let mut client = world.simple("u").await;
+        client.say("1").await;
+        client.say("2").await;
+        app.until(2).await;
+        client.abort();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(app.story(), ["OPTIONS", "message"]);
+    });
+}
+
+#[test]
 fn a_slow_handler_is_no_ping_timeout_even_of_a_client_that_sends_too_much() {
     let mut settings = taking(&[]);
     settings.keep_alive.interval = Duration::from_secs(1);
