@@ -216,6 +216,7 @@ fn summary(local: SocketAddr, settings: &HubSettings, backlog: u32) -> String {
          {}, {}: {} connections\n  \
          ping every {}, timeout {}, life is {life}\n  \
          queue of {} or {} messages per connection\n  \
+         {}\n  \
          Ctrl-C drains and ends it\n",
         words::tier_word(settings.tier),
         words::counted(u64::from(settings.units), "unit"),
@@ -224,5 +225,9 @@ fn summary(local: SocketAddr, settings: &HubSettings, backlog: u32) -> String {
         words::duration(settings.keep_alive.timeout),
         words::bytes(settings.queue.bytes),
         words::number(settings.queue.messages),
+        match settings.events.handlers.len() as u64 {
+            0 => "no event handlers".to_owned(),
+            count => format!("events to {}", words::counted(count, "event handler")),
+        },
     )
 }

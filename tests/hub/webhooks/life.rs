@@ -1,11 +1,9 @@
 //! One connection's events from its begin to its end.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use squall::measure::wire;
-use squall::net::{Clock, Dialling, ListenOptions, Listener, TcpListener};
+use squall::net::{ListenOptions, Listener, TcpListener};
 use squall::protocol::Subprotocol;
 use squall::protocol::control::{StartTimeline, TIMELINE_PATH};
 use squall::protocol::settings::SocketBuffers;
@@ -15,20 +13,16 @@ use squall::secret::Secret;
 use squall::ws::Opcode;
 
 use super::kit::{Handler, Reply, handler, settings, taking, world};
-use crate::kit::{PRIMARY, SECONDARY, Seen, with_hub};
+use crate::kit::{PRIMARY, SECONDARY, Seen, generous, with_hub};
 
 #[test]
 fn every_request_is_what_the_service_sends() {
     world(settings(), async |world, app| {
-        let seen = Rc::new(RefCell::new(false));
-        app.answers(move |asked| match asked.event() {
+        app.answers(|asked| match asked.event() {
             "connect" => Reply::status(200)
                 .header("ce-connectionState: abc=")
                 .header("Set-Cookie: s=1; Path=/"),
-            _ => {
-                *seen.borrow_mut() = true;
-                Reply::status(204)
-            }
+            _ => Reply::status(204),
         });
         let (mut client, connected) = world.json("J\u{f6}rg").await;
         let id = connected["connectionId"].as_str().unwrap().to_owned();
@@ -120,9 +114,10 @@ fn an_event_goes_to_the_first_handler_that_takes_it_and_to_nobody_else() {
     world(settings, async |world, app| {
         let (mut client, _) = world.json("u").await;
         app.until(2).await;
-        for event in ["chat", "other"] {
-            let frame = format!(r#"{{"type":"event","event":"{event}","ackId":1,"data":1}}"#);
-            client.say(&frame.replace(":1,", if event == "chat" { ":1," } else { ":2," })).await;
+        for (ack_id, event) in [(1, "chat"), (2, "other")] {
+            let frame =
+                format!(r#"{{"type":"event","event":"{event}","ackId":{ack_id},"data":1}}"#);
+            client.say(&frame).await;
             assert_eq!(client.json().await["success"], true);
         }
         client.leave().await;
@@ -239,36 +234,25 @@ fn secrets_are_in_no_log() {
 
 #[test]
 fn the_same_over_sockets() {
-    let options = ListenOptions {
-        address: "127.0.0.1:0".parse().unwrap(),
-        buffers: SocketBuffers::default(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let inside = runtime.enter();
-    let listener = TcpListener::bind(options).unwrap();
-    drop(inside);
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
     let mut settings = settings();
-    let url = format!("http://127.0.0.1:{port}/{{event}}");
-    settings.events.handlers = vec![handler(&url, "*", &SystemEvent::ALL)];
-    let _ = (Clock::system(), Dialling::Sockets { ca_file: None });
-    with_hub(settings, async |hub| {
-        let app = Handler::start(Listener::Tcp(
-            TcpListener::bind(ListenOptions {
-                address: format!("127.0.0.1:{port}").parse().unwrap(),
-                buffers: SocketBuffers::default(),
-            })
-            .unwrap(),
-        ));
+    settings.events.handlers = vec![handler("http://upstream/{event}", "*", &SystemEvent::ALL)];
+    with_hub(generous(), async |hub| {
+        let buffers = SocketBuffers::default();
+        let options = ListenOptions { address: "127.0.0.1:0".parse().unwrap(), buffers };
+        let listener = TcpListener::bind(options).unwrap();
+        let upstream = Some(format!("http://{}", listener.local_addr().unwrap()));
+        let app = Handler::start(Listener::Tcp(listener));
         app.answers(|asked| match asked.event() {
             "message" => {
-                Reply::status(200).body("text/plain", &[b"echo ", &asked.body[..]].concat())
+                let echo = [b"echo ", &asked.body[..]].concat();
+                Reply::status(200).body("text/plain", &echo)
             }
             _ => Reply::status(204),
         });
+        let start = StartTimeline { run: "r".into(), settings, watched: None, upstream };
+        assert_eq!(hub.post(TIMELINE_PATH, &start).await, 200);
         let path = hub.client_path(&hub.claims("u"), "");
-        let mut client = hub.raw(&path, Subprotocol::Simple, SocketBuffers::default()).await;
+        let mut client = hub.raw(&path, Subprotocol::Simple, buffers).await;
         client.send(Opcode::Text, b"hello").await;
         assert_eq!(client.heard().await, Seen::Text("echo hello".into()));
         client.leave().await;
