@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Fate, Forecast, forecasts, words};
 use crate::measure::summary::Since;
 use crate::protocol::CloseCategory;
+use crate::protocol::webhook::{Event, SystemEvent};
 use crate::scenario::Plan;
 use crate::scenario::plan::{Claim, Expectation, Quantity, ReconnectPolicy};
 
@@ -44,6 +45,8 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
     for expectation in &plan.expectations {
         let Some(forecast) = forecasts.get(usize::from(expectation.population)) else { continue };
         let found = match &expectation.claim {
+            // What a handler answers is not foretold.
+            Claim::Closes(_) if asks_a_handler(plan) => Vec::new(),
             Claim::Closes(wanted) => closes(wanted, forecast),
             Claim::CloseWithin { category, since, from, to } => {
                 close_within(plan, forecast, *category, *since, (*from, *to)).into_iter().collect()
@@ -67,6 +70,11 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
         }));
     }
     conflicts
+}
+
+/// Whether an event handler decides over every connection.
+pub(super) fn asks_a_handler(plan: &Plan) -> bool {
+    plan.hub.events.handler_of(&Event::System(SystemEvent::Connect)).is_some()
 }
 
 type Found = (ConflictKind, String);

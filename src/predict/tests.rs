@@ -449,6 +449,9 @@ fn shipped_scenarios_are_foretold_to_the_row() {
     {
         let plan = shipped(builtin, profile, None);
         let told = forecasts(&plan);
+        if super::conflict::asks_a_handler(&plan) {
+            continue;
+        }
         for expectation in &plan.expectations {
             let Claim::Closes(wanted) = &expectation.claim else { continue };
             let drops: std::collections::BTreeMap<_, _> = wanted

@@ -68,13 +68,20 @@ macro_rules! builtin {
 /// Every built-in scenario, quickest first within its folder.
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
-    const ALL: [Builtin; 9] = [
+    const ALL: [Builtin; 16] = [
         builtin!("drops", "closed-by-app-server"),
         builtin!("drops", "ping-timeout"),
         builtin!("drops", "slow-client"),
         builtin!("drops", "service-reload"),
         builtin!("drops", "normal-baseline"),
         builtin!("drops", "connection-count-limit"),
+        builtin!("upstream", "abuse-protection-missing-origin"),
+        builtin!("upstream", "abuse-protection-401"),
+        builtin!("upstream", "upstream-cold-start"),
+        builtin!("upstream", "upstream-404"),
+        builtin!("upstream", "upstream-500"),
+        builtin!("upstream", "upstream-target-invalid"),
+        builtin!("upstream", "abuse-protection-dns-failure"),
         builtin!("generator", "honest-latency"),
         builtin!("generator", "hold-5000"),
         builtin!("capacity", "soak"),

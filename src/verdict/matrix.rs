@@ -9,6 +9,7 @@
 //! | none, 401 or 403 | Unauthorized |
 //! | none, another 4xx | BadRequest |
 //! | none, any 4xx or 5xx | SendEventFailed, EventHandlerNotFound |
+//! | none, no answer | those, and Normal: it left before the answer |
 //! | none, 5xx | ServiceReload, ServiceTransientError |
 //! | the client closed, ended or reset first | all but Unauthorized (1) |
 //! | the hub's close frame | those whose form is set to it, and those without a setting (2) |
@@ -138,7 +139,9 @@ impl ClientKind {
 /// The first table's first row.
 fn is_allowed_refusal(category: CloseCategory, observation: &ClientObservation) -> bool {
     let ClientObservation::Refused { status, .. } = observation else {
-        return is_unfinished_handshake(observation) && can_refuse(category);
+        // Who leaves while its handler is asked ended it, and gets no answer.
+        let can_be = can_refuse(category) || category == CloseCategory::Normal;
+        return is_unfinished_handshake(observation) && can_be;
     };
     match category {
         CloseCategory::ConnectionCountLimitReached | CloseCategory::Throttled => *status == 429,

@@ -9,7 +9,7 @@ use super::super::units::{Amount, Bound};
 use super::expect::{lower, upper};
 use super::upstream::request_kind;
 use super::{At, Context};
-use crate::protocol::webhook::RequestKind;
+use crate::protocol::webhook::{RequestKind, WebhookFailure};
 
 /// What stands in a message for the hub's name.
 const HUB: &str = "{hub}";
@@ -39,13 +39,9 @@ fn log(context: &Context<'_>, hub_name: &str, at: &At<LogExpectFile>) -> Option<
         }
         text.replace(HUB, hub_name)
     });
-    let count = quantity(context, &file.count);
-    Some(LogExpectation {
-        event: *file.event.get()?,
-        message,
-        count: count?,
-        path: at.path.clone(),
-    })
+    let event = *file.event.get()?;
+    let count = quantity(context, &file.count, grows_of_line(event));
+    Some(LogExpectation { event, message, count: count?, path: at.path.clone() })
 }
 
 fn requests(
@@ -64,7 +60,11 @@ fn requests(
     let mut places: Vec<Place> = Vec::new();
     for (name, amount) in at.get().into_iter().flat_map(|named| &named.0) {
         let kind = request_kind(context, name).map(as_counted);
-        let (Some(kind), Some(count)) = (kind, quantity(context, amount)) else { continue };
+        let grows = match &kind {
+            Some(RequestKind::Validate) => Grows::No,
+            _ => Grows::WithClients,
+        };
+        let (Some(kind), Some(count)) = (kind, quantity(context, amount, grows)) else { continue };
         if let Some(other) = requests.iter().position(|other| other.kind == kind) {
             context.push(
                 Problem::new(name.place, format!("requests of `{kind}` are counted twice"))
@@ -84,13 +84,33 @@ fn as_counted(kind: RequestKind) -> RequestKind {
     RequestKind::parse(&lower).unwrap_or(kind)
 }
 
+/// Whether there is more of something when there are more clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grows {
+    WithClients,
+    /// A hub asks once for all of its clients.
+    No,
+}
+
+const fn grows_of_line(event: WebhookFailure) -> Grows {
+    match event {
+        WebhookFailure::AbuseProtectionResponseInvalidStatusCode
+        | WebhookFailure::AbuseProtectionResponseMissingAllowedOrigin
+        | WebhookFailure::AbuseProtectionResponseFailed => Grows::No,
+        WebhookFailure::HttpHandlerUnexpectedResponse
+        | WebhookFailure::EventHandlerNotFound
+        | WebhookFailure::HttpHandlerRequestFailed
+        | WebhookFailure::EventLost => Grows::WithClients,
+    }
+}
+
 /// A quantity; shares are of the clients of all populations together.
-fn quantity(context: &Context<'_>, at: &At<Amount>) -> Option<Quantity> {
+fn quantity(context: &Context<'_>, at: &At<Amount>, grows: Grows) -> Option<Quantity> {
     let amount = *at.get()?;
     let is_absolute =
         |bound: Option<Bound>| matches!(bound, Some(Bound::Count(count)) if count > 0);
     let rescaled = context.roster.0.iter().find(|member| member.is_rescaled());
-    if let Some(member) = rescaled
+    if let Some(member) = rescaled.filter(|_| grows == Grows::WithClients)
         && (is_absolute(amount.at_least) || is_absolute(amount.at_most))
     {
         let written = member.written.unwrap_or_default();

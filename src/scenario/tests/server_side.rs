@@ -61,6 +61,10 @@ fn shares_scale_with_the_clients_and_counts_do_not() {
     assert_eq!(plan.server_side.log[0].count, Quantity::exactly(20));
     let told = errors(&text.replace("count = \"10%\"", "count = 10"), &overrides);
     assert!(told.contains("has 180 clients now instead of 90, but this is a count"), "{told}");
+    let once = text.replace("validate = \"<=50%\"", "validate = 1");
+    let once = plan_with(&once, &overrides);
+    let validate = once.server_side.requests[2].count;
+    assert_eq!(validate, Quantity::exactly(1), "a hub validates once for all of its clients");
 }
 
 #[test]

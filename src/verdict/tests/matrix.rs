@@ -154,3 +154,11 @@ fn refusals_have_the_status_of_their_category() {
         assert_eq!(allowed(None, category, refused(status)), expected, "{category} {status}");
     }
 }
+
+#[test]
+fn who_leaves_before_the_answer_may_have_ended_it() {
+    let failure = HandshakeFailure::Cancelled;
+    let left = (None, ClientObservation::HandshakeFailed { failure });
+    assert!(allowed(None, Normal, left.clone()));
+    assert!(!allowed(None, PingTimeout, left));
+}
