@@ -34,6 +34,7 @@ pub mod stream;
 pub mod table;
 pub mod text;
 pub mod upstream;
+mod webhooks;
 pub mod words;
 pub mod worlds;
 

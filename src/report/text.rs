@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use super::hints::{self, Among};
 use super::run_file::{End, LatencySeries, Quantiles, Range, RunFacts, RunFile, TargetPlace};
 use super::table::{self, Column, INDENT, WIDTH};
+use super::webhooks;
 use super::words;
 use super::worlds;
 use crate::event::{DeliveryTally, HowEnded, World};
@@ -52,6 +53,7 @@ pub fn render_among(run: &RunFile, folder: &str, among: Among) -> String {
     ends(run, &mut out);
     matrix(run, &mut out);
     latency(run, &mut out);
+    webhooks::text(run, &mut out);
     let mut notes = String::new();
     for write in [delivery, unsent, backlog, memory, faults, warnings] {
         write(run, &mut notes);
