@@ -474,7 +474,8 @@ fn an_event_handler_outside_needs_sockets_and_the_runs_own_does_not() {
     };
     let mut plan = plan(vec![population("a", 1)]);
     assert_eq!(only_sockets(&plan), None);
-    plan.hub.events.handlers = vec![handler("http://upstream/api/{event}")];
+    plan.hub.events.handlers =
+        vec![handler("http://upstream/api/{event}"), handler("http://nobody.invalid/")];
     assert_eq!(only_sockets(&plan), None);
     plan.hub.events.handlers.push(handler("https://shop.example/api?code=s3cret"));
     let told = only_sockets(&plan).unwrap().to_string();
