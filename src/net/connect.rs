@@ -213,7 +213,7 @@ fn unanswered(whom: &str, error: &io::Error) -> ConnectError {
             "; widen net.ipv4.ip_local_port_range or lower the count of clients",
         ),
         io::ErrorKind::ConnectionRefused => {
-            (ConnectFailure::ConnectionRefused, "; is the hub running, and on this port?")
+            (ConnectFailure::ConnectionRefused, "; is the server running, and on this port?")
         }
         io::ErrorKind::ConnectionReset => (ConnectFailure::Reset, ""),
         io::ErrorKind::TimedOut => {
@@ -444,7 +444,7 @@ mod tests {
         let connector = Dialler::new(endpoint, None).await.unwrap();
         let error = bounded(connector.connect(SocketBuffers::default())).await.unwrap_err();
         assert_eq!(error.failure, ConnectFailure::ConnectionRefused);
-        assert!(error.to_string().contains("is the hub running"), "{error}");
+        assert!(error.to_string().contains("is the server running"), "{error}");
     }
 
     #[cfg(target_os = "linux")]

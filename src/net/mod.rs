@@ -9,6 +9,7 @@ pub mod http;
 pub mod link;
 pub mod listen;
 pub mod pacer;
+pub mod pool;
 pub mod relay;
 pub mod stream;
 
@@ -18,6 +19,7 @@ pub use dialling::Dialling;
 pub use link::Network;
 pub use listen::{ClosedListener, ListenOptions, Listener, TcpListener};
 pub use pacer::{Due, Pacer};
+pub use pool::Pool;
 pub use stream::Stream;
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! | what the hub and the handlers of one connection have said to each other | `dialogue` |
 //! | one event sent, repeated as the policy says, counted and logged | `send` |
 //! | may events be sent to a URL at all | `validation` |
-//! | connections to handlers, kept and bounded | `pool` |
 //! | `connect`, which decides whether a client is let in | `connect` |
 //! | `connected` and `disconnected`, which nobody waits for | `notice` |
 //! | user events, one of a connection at a time | `user` |
@@ -14,7 +13,6 @@
 mod connect;
 mod dialogue;
 mod notice;
-mod pool;
 mod send;
 mod tally;
 mod user;
@@ -25,7 +23,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::state::{AliveGuard, Hub, Phase};
-use crate::net::Dialling;
+use crate::net::{Dialling, Pool};
 use crate::protocol::Endpoint;
 use crate::protocol::control::{UPSTREAM_HOST, WebhookCounters, WebhookTimes};
 use crate::protocol::webhook::WebhookUrl;
@@ -35,7 +33,6 @@ pub use dialogue::{Dialogue, Held};
 pub use notice::{connected, disconnected};
 pub use user::{UserEvent, raise};
 
-use pool::Pool;
 use tally::Tally;
 use validation::Validations;
 

@@ -1,4 +1,4 @@
-//! Connections to event handlers: kept alive, used again, bounded per endpoint.
+//! HTTP connections by endpoint: kept alive, used again, bounded. Of whoever calls event handlers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::net::http::{HttpAnswer, HttpCaller, HttpError, HttpRequest};
-use crate::net::{Connector, Dialling};
+use super::http::{HttpAnswer, HttpCaller, HttpError, HttpRequest};
+use super::{Connector, Dialling};
 use crate::protocol::Endpoint;
 
 /// Connections to one endpoint at once; further requests wait for one, which counts as part of
@@ -35,6 +35,7 @@ struct Line {
 
 impl Pool {
     /// No connections.
+    #[must_use]
     pub const fn new(dialling: Dialling) -> Self {
         Self { dialling, endpoints: RefCell::new(BTreeMap::new()) }
     }
@@ -52,6 +53,10 @@ impl Pool {
     }
 
     /// Calls an endpoint, over a kept connection where there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`HttpCaller::call`]; waiting for a place counts as part of the time.
     pub async fn call(
         &self,
         endpoint: &Endpoint,
