@@ -1,6 +1,7 @@
 //! The hub and the application server inside this process: on threads of their own in the sockets
 //! world, beside the clients in the virtual one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -62,18 +63,19 @@ impl Start {
 }
 
 impl EmbeddedHub {
-    /// Starts a hub with these settings on a free port of 127.0.0.1, on a thread of its own.
+    /// Starts a hub with these settings on a free port of 127.0.0.1, on a thread of its own. It
+    /// trusts event handlers by the system's certificates and those of `ca_file`.
     pub async fn on_a_thread(
         settings: HubSettings,
         clock: Clock,
         seed: u64,
+        ca_file: Option<PathBuf>,
     ) -> Result<Self, CliError> {
         let key = draw_key(seed);
         let buffers = settings.buffers;
         let start = Start { settings, clock, seed, key: key.clone() };
-        let serve = move |listener, stopped| {
-            start.serve(listener, Dialling::Sockets { ca_file: None }, stopped)
-        };
+        let serve =
+            move |listener, stopped| start.serve(listener, Dialling::Sockets { ca_file }, stopped);
         let served = Served::on_a_thread("hub", buffers, serve).await?;
         Ok(Self { key, served })
     }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::interrupt::Interrupts;
-use super::target::secret;
+use super::target::{self, secret};
 use super::{CliError, Exit, embedded, pick, print, say};
 use crate::hub::{self, ControlApi, HubOptions, Notice};
 use crate::net::{Clock, Dialling, ListenOptions, Listener, TcpListener};
@@ -53,6 +53,9 @@ pub struct HubArguments {
         value_parser = secret
     )]
     access_key: Option<Secret>,
+    /// PEM file with certificates of event handlers to trust besides the system's
+    #[arg(long, env = "SQUALL_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 /// `--tier`.
@@ -80,14 +83,21 @@ enum ProfileArgument {
 pub fn main(arguments: HubArguments) -> Result<Exit, CliError> {
     let settings = settings(&arguments)?;
     let key = access_key(arguments.listen, arguments.access_key)?;
+    target::check_ca_file(arguments.ca_file.as_deref())?;
+    let dialling = Dialling::Sockets { ca_file: arguments.ca_file };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::Internal(format!("no runtime: {error}")))?;
-    LocalSet::new().block_on(&runtime, serve(arguments.listen, settings, key))
+    LocalSet::new().block_on(&runtime, serve(arguments.listen, settings, key, dialling))
 }
 
-async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Result<Exit, CliError> {
+async fn serve(
+    address: SocketAddr,
+    settings: HubSettings,
+    key: Secret,
+    dialling: Dialling,
+) -> Result<Exit, CliError> {
     let clock = Clock::system();
     let interrupts = Interrupts::listen("draining: open connections are closed with 1001")?;
     let bound = TcpListener::bind(ListenOptions { address, buffers: settings.buffers })
@@ -111,7 +121,7 @@ async fn serve(address: SocketAddr, settings: HubSettings, key: Secret) -> Resul
         keys: AccessKeys { primary: key, secondary: None },
         control: ControlApi::Loopback,
         seed: clock.now_ns(),
-        dialling: Dialling::Sockets { ca_file: None },
+        dialling,
         notices: Some(notices),
     };
     tokio::select! {

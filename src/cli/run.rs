@@ -89,6 +89,7 @@ pub struct RunArguments {
 pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     check_world(arguments)?;
     check_seeds(arguments)?;
+    target::check_ca_file(arguments.target.ca_file.as_deref())?;
     let mut picked = pick::load(&arguments.pick)?;
     check::fit_world(&picked.plans, arguments.world)?;
     if let Some(client) = &arguments.trace_connection {

@@ -235,7 +235,8 @@ async fn open_embedded(context: &Context, plan: &Plan) -> Result<Opened, CliErro
     let (settings, clock, seed) = (plan.hub.clone(), context.clock, plan.seed);
     let (hub, upstream) = match context.shards {
         Shards::Threads(_) => {
-            let hub = EmbeddedHub::on_a_thread(settings, clock, seed).await?;
+            let hub =
+                EmbeddedHub::on_a_thread(settings, clock, seed, context.ca_file.clone()).await?;
             let upstream = match upstream_start(context, plan, &hub.key) {
                 Some(start) => Some(EmbeddedUpstream::on_a_thread(start).await?),
                 None => None,

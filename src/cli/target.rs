@@ -5,7 +5,7 @@
 //! it begins.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,7 +13,7 @@ use clap::Args;
 use super::CliError;
 use crate::client::Credentials;
 use crate::net::http::{HttpCaller, HttpRequest};
-use crate::net::{Clock, Connector};
+use crate::net::{self, Clock, Connector};
 use crate::predict::{self, HubPlace};
 use crate::protocol::control::CAPABILITIES_PATH;
 use crate::protocol::token::{self, Claims};
@@ -49,7 +49,8 @@ pub struct TargetArguments {
         value_parser = secret
     )]
     pub target: Option<Secret>,
-    /// PEM file with certificates to trust besides the system's
+    /// PEM file with certificates of the target, or of the embedded hub's event handlers, to trust
+    /// besides the system's
     #[arg(long, env = "SQUALL_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Says that a target that is not loopback is yours to load; names its host
@@ -63,6 +64,11 @@ pub struct TargetArguments {
 #[must_use]
 pub fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
+}
+
+/// A file that holds no certificates is told before anything starts.
+pub fn check_ca_file(path: Option<&Path>) -> Result<(), CliError> {
+    path.map_or(Ok(()), net::check_ca_file).map_err(|error| CliError::Usage(error.to_string()))
 }
 
 /// A target as typed.

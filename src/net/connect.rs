@@ -276,8 +276,8 @@ fn certificate_words(why: &CertificateError) -> String {
              the authority that issued it with --ca-file"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "the server's certificate is for another host name; use the name it was issued for in \
-             the target, or issue one for this name"
+            "the server's certificate is for another host name; use the name it was issued \
+             for, or issue one for this name"
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's certificate has expired; renew it, and check this machine's clock"
@@ -294,6 +294,15 @@ fn certificate_words(why: &CertificateError) -> String {
         other => return format!("the server's certificate is not acceptable: {other}"),
     };
     told.to_owned()
+}
+
+/// Sees that a file named with `--ca-file` holds certificates, before anything rests on it.
+///
+/// # Errors
+///
+/// It cannot be read, holds none, or holds one that cannot be trusted.
+pub fn check_ca_file(path: &Path) -> Result<(), ConnectError> {
+    roots(Some(path)).map(drop)
 }
 
 /// The system's trusted roots, and those of a PEM file.

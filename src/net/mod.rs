@@ -14,7 +14,7 @@ pub mod relay;
 pub mod stream;
 
 pub use clock::Clock;
-pub use connect::{ConnectError, Connector, Dial, Dialler};
+pub use connect::{ConnectError, Connector, Dial, Dialler, check_ca_file};
 pub use dialling::Dialling;
 pub use link::Network;
 pub use listen::{ClosedListener, ListenOptions, Listener, TcpListener};
