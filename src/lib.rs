@@ -8,13 +8,14 @@
 //! | layer | modules |
 //! | --- | --- |
 //! | 0 words, no I/O | [`protocol`], [`measure`], [`event`], [`secret`] |
-//! | 1 meaning, no I/O | [`scenario`], [`pace`], [`predict`], [`verdict`] |
+//! | 1 meaning, no I/O | [`scenario`], [`pace`], [`predict`], [`verdict`], [`capacity`] |
 //! | 2 peers, bytes between them | [`net`], [`ws`], [`hub`], [`upstream`], [`client`] |
 //! | 3 running | [`engine`] |
 //! | 4 telling | [`report`] |
 //! | 5 outside | [`cli`] |
 #![forbid(unsafe_code)]
 
+pub mod capacity;
 pub mod cli;
 pub mod client;
 pub mod engine;

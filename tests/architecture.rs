@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module, and what it may import of this crate.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("secret", &[]),
     ("protocol", &["secret"]),
     ("event", &["secret", "protocol"]),
     ("measure", &["secret", "protocol", "event"]),
     ("scenario", &["secret", "protocol", "event", "measure", "pace"]),
     ("pace", &["secret", "protocol", "event", "measure", "scenario"]),
+    ("capacity", &["protocol", "scenario"]),
     ("predict", &["secret", "protocol", "event", "measure", "scenario", "pace"]),
     ("verdict", &["secret", "protocol", "event", "measure", "scenario", "pace", "predict"]),
     ("net", &["secret", "protocol", "event", "measure", "scenario", "pace", "predict"]),
@@ -35,20 +36,24 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ),
     (
         "report",
-        &["secret", "protocol", "event", "measure", "scenario", "pace", "predict", "verdict"],
+        &[
+            "secret", "protocol", "event", "measure", "scenario", "pace", "capacity", "predict",
+            "verdict",
+        ],
     ),
     (
         "cli",
         &[
-            "secret", "protocol", "event", "measure", "scenario", "pace", "predict", "verdict",
-            "net", "ws", "hub", "upstream", "client", "engine", "report",
+            "secret", "protocol", "event", "measure", "scenario", "pace", "capacity", "predict",
+            "verdict", "net", "ws", "hub", "upstream", "client", "engine", "report",
         ],
     ),
 ];
 
 /// Layers 0 and 1 know nothing of tokio, sockets or files.
-const WITHOUT_IO: [&str; 8] =
-    ["secret", "protocol", "event", "measure", "scenario", "pace", "predict", "verdict"];
+const WITHOUT_IO: [&str; 9] = [
+    "secret", "protocol", "event", "measure", "scenario", "pace", "capacity", "predict", "verdict",
+];
 
 /// Text that may not stand in the sources, where it may after all (starts of paths below `src/`), and
 /// what to use instead.
