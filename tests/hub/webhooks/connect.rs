@@ -12,7 +12,7 @@ use squall::protocol::webhook::{RefusalBody, SystemEvent};
 use squall::ws::Opcode;
 use tokio::io::AsyncWriteExt;
 
-use super::kit::{Handler, Reply, World, settings, taking, world};
+use super::kit::{Reply, World, settings, taking, world};
 use crate::kit::Seen;
 
 const JSON: &str = "application/json";
@@ -193,17 +193,6 @@ fn a_refusals_body_may_be_withheld() {
     world(settings, async |world, app| {
         app.answers(|_| Reply::status(401).body("text/plain", b"go away"));
         assert_eq!(refused(world).await, (401, String::new()));
-    });
-}
-
-#[test]
-fn a_redirect_is_not_followed() {
-    world(settings(), async |world, app| {
-        let elsewhere = world.network.listen("elsewhere", Default::default()).unwrap();
-        let elsewhere = Handler::start(squall::net::Listener::Links(elsewhere));
-        app.answers(|_| Reply::status(307).header("Location: http://elsewhere/"));
-        assert_eq!(refused(world).await.0, 500);
-        assert!(elsewhere.asked().is_empty());
     });
 }
 

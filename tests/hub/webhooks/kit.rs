@@ -325,8 +325,12 @@ impl World {
 
     /// Path and query of a client with these claims.
     pub fn path(&self, claims: &Claims, more: &str) -> String {
+        Self::path_of("chat", claims, more)
+    }
+
+    fn path_of(hub: &str, claims: &Claims, more: &str) -> String {
         let token = sign(claims, &Secret::new(PRIMARY));
-        format!("/client/hubs/chat?access_token={}{more}", token.expose())
+        format!("/client/hubs/{hub}?access_token={}{more}", token.expose())
     }
 
     pub async fn dial(&self) -> Stream {
@@ -340,7 +344,18 @@ impl World {
         subprotocol: Subprotocol,
         more: &str,
     ) -> Result<Raw, (u16, String)> {
-        let path = self.path(claims, more);
+        self.try_client_of("chat", claims, subprotocol, more).await
+    }
+
+    /// The same to any hub.
+    pub async fn try_client_of(
+        &self,
+        hub: &str,
+        claims: &Claims,
+        subprotocol: Subprotocol,
+        more: &str,
+    ) -> Result<Raw, (u16, String)> {
+        let path = Self::path_of(hub, claims, more);
         let request = UpgradeRequest {
             authority: "hub:8080",
             path_and_query: &path,
@@ -406,7 +421,7 @@ impl World {
     }
 
     /// The lines of a stream so far.
-    async fn lines(&self, path: &str) -> Vec<Value> {
+    pub async fn lines(&self, path: &str) -> Vec<Value> {
         let request = self.request(path, http::Method::GET, Bytes::new());
         let caller = HttpCaller::new(self.connector.clone());
         let (_, mut lines) = caller.lines(request, WORLD_ENDS).await.unwrap();

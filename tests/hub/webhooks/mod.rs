@@ -3,5 +3,7 @@
 mod connect;
 mod kit;
 mod life;
+mod reach;
+mod stacks;
 mod trouble;
 mod user;
