@@ -18,7 +18,7 @@ use squall::scenario;
 use tokio::time::Instant;
 
 /// Scenarios that are here for these tests.
-const OWN: [&str; 5] = ["distance", "signs", "server", "reload", "delay"];
+const OWN: [&str; 6] = ["distance", "signs", "server", "reload", "delay", "throughput"];
 
 /// Of the shipped ones, those of which a part says as much as the whole.
 const SHORTER: [(&str, &[&str]); 2] =
@@ -399,4 +399,17 @@ fn a_killed_virtual_run_leaves_readable_events_and_no_run_file() {
         assert!(events.iter().any(|event| event["event"] == "attempt-ended"));
         assert!(!folder.join("run.json").exists());
     }
+}
+
+#[test]
+fn a_hub_past_its_throughput_delays_that_pattern_and_no_other() {
+    let root = tempfile::tempdir().unwrap();
+    let run = json(&start(root.path(), "run", &[&own("throughput")]).passed());
+    let patterns = &run["hub_counters"]["throughput"];
+    let (big, small) = (&patterns["big_group"], &patterns["small_group"]);
+    assert_eq!((big["messages"].as_u64(), big["waited"].as_u64()), (Some(160), Some(0)), "{big}");
+    // 16 s at 160 copies a second against 150: 160 copies, which are 1.07 s, were left over.
+    let longest = small["longest_wait_us"].as_u64().unwrap();
+    assert!((1_000_000..=1_070_000).contains(&longest), "{small}");
+    assert_eq!(small["refused"], 0);
 }

@@ -260,6 +260,7 @@ fn is_quiet(counters: &Counters) -> bool {
         && counters.groups == 0
         && counters.queue_bytes == 0
         && counters.webhooks.under_way == 0
+        && counters.waiting == 0
 }
 
 /// Connections that have ended, of which there must be an entry each.

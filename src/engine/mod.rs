@@ -44,6 +44,7 @@ mod shard;
 mod story;
 mod streams;
 mod traffic;
+mod turns;
 
 use std::sync::Arc;
 

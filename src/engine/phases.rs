@@ -250,6 +250,7 @@ impl Dispatcher {
             self.tell_all(|| Command::Drain)?;
             let until = Instant::now() + self.hands.plan.grace;
             self.pump_unless_now(until, Self::is_drained).await?;
+            self.turns_taken(until).await?;
         }
         if self.stopped < Stop::Now {
             self.enter(Phase::Leaving);

@@ -16,9 +16,10 @@
 //! | pings and their timeout, from one ordered set of due times | `keep_alive` |
 //! | the first cause ends it; what the wire carries; its ledger row | `close` |
 //!
-//! Events go to the application's handlers in `webhook`. REST is in `rest`, the control API in
-//! `control` with its `faults`, the streams it hands out in `log`, what it tells of one watched
-//! client in `story`, and how long a run's settings hold in `runs`.
+//! On a hub with limits of throughput a message first waits for its turn in `throughput`. Events go
+//! to the application's handlers in `webhook`. REST is in `rest`, the control API in `control` with
+//! its `faults`, the streams it hands out in `log`, what it tells of one watched client in `story`,
+//! and how long a run's settings hold in `runs`.
 
 mod acks;
 mod answer;
@@ -43,6 +44,7 @@ mod state;
 mod story;
 mod tables;
 mod tally;
+mod throughput;
 mod trace;
 mod upgrade;
 mod webhook;
@@ -122,6 +124,7 @@ pub async fn serve(
 ) -> Counters {
     let hub = Hub::new(&options);
     hub.spawn_background(keep_alive::run(Rc::clone(&hub)));
+    hub.spawn_background(throughput::run(Rc::clone(&hub)));
     hub.spawn_background(runs::watch(Rc::clone(&hub)));
     let mut stop = pin!(stop);
     tokio::select! {

@@ -13,14 +13,16 @@ use super::answer::{self, Answer, BODY_BYTES_MAX, Refusal, read_body};
 use super::auth;
 use super::close::{self, Cause, Farewell};
 use super::connection::{Connection, Serial};
-use super::fan_out::{self, Message};
+use super::fan_out::Message;
 use super::paging;
 use super::query::Query;
 use super::state::Hub;
 use super::tally;
+use super::throughput;
 use crate::protocol::CloseCategory;
 use crate::protocol::rest::{API_VERSIONS, Method, NoOperation, Operation};
 use crate::protocol::subprotocol::{MessageFrom, Payload};
+use crate::protocol::throughput::Pattern;
 
 /// Every answer says which versions there are.
 const SUPPORTED_VERSIONS: HeaderName = HeaderName::from_static("api-supported-versions");
@@ -174,8 +176,18 @@ impl Call<'_> {
             Whom::Everybody | Whom::Group(_) => self.excluded(hub_name),
             Whom::User(_) | Whom::Connection(_) => Vec::new(),
         };
-        fan_out::deliver(self.hub, &message, &excluded, self.find(hub_name, whom));
-        Ok(answer::empty(StatusCode::ACCEPTED))
+        let receivers = self.find(hub_name, whom);
+        let pattern = match whom {
+            Whom::Everybody => Pattern::RestBroadcast,
+            Whom::Group(_) => throughput::pattern_of_group(self.hub, receivers.len()),
+            Whom::User(_) | Whom::Connection(_) => Pattern::RestToUser,
+        };
+        match throughput::deliver(self.hub, pattern, message, &excluded, receivers) {
+            Ok(()) => Ok(answer::empty(StatusCode::ACCEPTED)),
+            Err(overloaded) => {
+                Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "Request", overloaded.to_string()))
+            }
+        }
     }
 
     /// Checked for its range only: messages are dropped with their connection, not by age.

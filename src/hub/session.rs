@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use super::close::{self, Cause, Farewell};
 use super::connection::{Connection, Mode};
-use super::fan_out::{self, Message};
+use super::fan_out::Message;
 use super::keep_alive;
 use super::state::Hub;
 use super::story;
 use super::tally;
+use super::throughput::{self, Overloaded};
 use super::webhook::{self, Dialogue, Held, UserEvent};
 use crate::protocol::CloseCategory;
 use crate::protocol::rest::is_group_name;
@@ -161,7 +162,8 @@ fn on_simple(hub: &Rc<Hub>, connection: &Rc<Connection>, payload: Payload) {
     match &connection.mode {
         Mode::SimplePublish { group } => {
             if permits(&connection.roles, GroupAction::Send, group) {
-                publish(hub, connection, group, payload, Echo::ToSenderToo);
+                // Nobody can be told of a message for which there is no room; it is counted.
+                let _ = publish(hub, connection, group, payload, Echo::ToSenderToo);
             } else {
                 let category = CloseCategory::Unauthorized;
                 close::end(hub, connection, Cause::close(category, 1008, MAY_NOT_PUBLISH));
@@ -211,8 +213,11 @@ fn on_json(hub: &Rc<Hub>, connection: &Rc<Connection>, text: &str) {
             acknowledged(hub, connection, ack_id, || {
                 check(connection, GroupAction::Send, &group, "send messages to")?;
                 let echo = if no_echo { Echo::NotToSender } else { Echo::ToSenderToo };
-                publish(hub, connection, &group, payload, echo);
-                Ok(())
+                let published = publish(hub, connection, &group, payload, echo);
+                published.map_err(|overloaded| AckError {
+                    name: AckErrorName::InternalServerError,
+                    message: overloaded.to_string(),
+                })
             });
         }
         ClientFrame::Event { event, ack_id, payload } => {
@@ -341,7 +346,13 @@ enum Echo {
     NotToSender,
 }
 
-fn publish(hub: &Hub, sender: &Connection, group: &str, payload: Payload, echo: Echo) {
+fn publish(
+    hub: &Hub,
+    sender: &Connection,
+    group: &str,
+    payload: Payload,
+    echo: Echo,
+) -> Result<(), Overloaded> {
     let from_user_id = sender.user_id.as_deref().map(str::to_owned);
     let except = match echo {
         Echo::ToSenderToo => &[][..],
@@ -349,6 +360,7 @@ fn publish(hub: &Hub, sender: &Connection, group: &str, payload: Payload, echo: 
     };
     let from = MessageFrom::Group { group: group.to_owned(), from_user_id };
     let message = Message::new(from, payload);
-    let members = hub.tables.borrow().of_group(&sender.hub_name, group).cloned().collect();
-    fan_out::deliver(hub, &message, except, members);
+    let members: Vec<_> = hub.tables.borrow().of_group(&sender.hub_name, group).cloned().collect();
+    let pattern = throughput::pattern_of_group(hub, members.len());
+    throughput::deliver(hub, pattern, message, except, members)
 }

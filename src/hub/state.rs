@@ -26,6 +26,7 @@ use super::runs::Runs;
 use super::story::{self, Story};
 use super::tables::Tables;
 use super::tally::{self, Tally};
+use super::throughput::Throughput;
 use super::trace;
 use super::webhook::Webhooks;
 use crate::net::{Clock, Pacer};
@@ -75,6 +76,7 @@ pub struct Hub {
     pub phase: watch::Sender<Phase>,
     pub runs: Runs,
     pub webhooks: Webhooks,
+    pub throughput: Throughput,
     this: Weak<Self>,
     start: Rc<HubSettings>,
     settings: RefCell<Rc<HubSettings>>,
@@ -110,6 +112,7 @@ impl Hub {
             phase: watch::Sender::new(Phase::Serving),
             runs: Runs::new(options.notices.clone()),
             webhooks: Webhooks::new(options.dialling.clone()),
+            throughput: Throughput::default(),
             this: Weak::clone(this),
             settings: RefCell::new(Rc::clone(&start)),
             start,
@@ -157,6 +160,7 @@ impl Hub {
         self.trace.restart();
         self.story.restart(watched);
         self.webhooks.restart(upstream);
+        self.throughput.restart();
     }
 
     /// Whether the tier has a place left.
@@ -336,6 +340,8 @@ impl Hub {
             tasks: tally.tasks.get(),
             entries_lost: self.ledger.lost() + self.trace.lost(),
             webhooks: self.webhooks.counters(),
+            waiting: self.throughput.waiting(),
+            throughput: self.throughput.counters(),
         }
     }
 }

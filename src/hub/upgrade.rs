@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use http_body_util::{Either, Full};
 use percent_encoding::percent_decode_str;
+use tokio::time::Instant;
 
 use super::answer::{self, Answer};
 use super::auth;
@@ -35,6 +36,9 @@ use crate::ws::handshake::accept_key;
 
 /// Body of the refusal past the tier's cap (client-protocols facts, 1.5).
 const COUNT_LIMIT: &str = "Connection count reaches limit.";
+
+/// Body and log reason of the refusal of connections that come too fast; Squall's own words.
+const RATE_LIMIT: &str = "Connection rate reaches limit.";
 
 /// Content type of the hub's own texts.
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -118,6 +122,16 @@ impl Refused {
             body: Bytes::new(),
             content_type: None,
             reason: "The hub is stopping".to_owned(),
+        }
+    }
+
+    fn too_fast() -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            category: CloseCategory::Throttled,
+            body: Bytes::from_static(RATE_LIMIT.as_bytes()),
+            content_type: Some(PLAIN_TEXT),
+            reason: RATE_LIMIT.to_owned(),
         }
     }
 
@@ -229,6 +243,7 @@ fn connect(
         const BAD_GROUP: &str = "The token contains an invalid group name.";
         return Err(Refused::bad_request(BAD_GROUP, BAD_GROUP));
     }
+    check_rate(hub)?;
     if claims.groups.len() > hub.settings().limits.groups_per_connection as usize {
         const MANY_GROUPS: &str = "The token names more groups than a connection may be in.";
         return Err(Refused::bad_request(MANY_GROUPS, MANY_GROUPS));
@@ -276,6 +291,16 @@ fn check_serving(hub: &Hub) -> Result<(), Refused> {
     match *hub.phase.borrow() {
         Phase::Serving => Ok(()),
         Phase::Draining | Phase::Killed => Err(Refused::stopping()),
+    }
+}
+
+/// Whether a hub with a limit of new connections may take one more now. Recoveries and requests
+/// without a valid token do not count.
+fn check_rate(hub: &Hub) -> Result<(), Refused> {
+    let settings = hub.settings();
+    match settings.throughput.as_ref().and_then(|model| model.connects) {
+        Some(rate) if !hub.throughput.may_connect(rate, Instant::now()) => Err(Refused::too_fast()),
+        Some(_) | None => Ok(()),
     }
 }
 

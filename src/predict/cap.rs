@@ -211,7 +211,7 @@ impl<'a> Play<'a> {
 }
 
 /// Whether an instant of one list is within [`CONTEST`] of one of the other; both ascend.
-fn are_close(one: &[Duration], other: &[Duration]) -> bool {
+pub(super) fn are_close(one: &[Duration], other: &[Duration]) -> bool {
     one.iter().any(|at| {
         let next = other.partition_point(|other| *other < at.saturating_sub(CONTEST));
         other.get(next).is_some_and(|other| *other <= at.saturating_add(CONTEST))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::behaviour::{Cause, Chance, End, causes};
-use super::{Fate, cap, fault, flow};
+use super::{Fate, cap, fault, flow, rate};
 use crate::pace::{self, Purpose};
 use crate::protocol::CloseCategory;
 use crate::scenario::Plan;
@@ -30,11 +30,12 @@ pub fn forecasts(plan: &Plan) -> Vec<Forecast> {
     let arrivals: Vec<Vec<Duration>> =
         plan.populations.iter().map(|population| arrivals(plan, population)).collect();
     let refusals = cap::refusals(plan, &arrivals);
+    let throttled = rate::refusals(plan, &arrivals);
     (0..)
         .zip(&plan.populations)
-        .zip(arrivals.iter().zip(refusals))
-        .map(|((index, population), (arrivals, refused))| {
-            Seer { plan, index, population, arrivals, refused }.forecast()
+        .zip(arrivals.iter().zip(refusals.into_iter().zip(throttled)))
+        .map(|((index, population), (arrivals, (refused, throttled)))| {
+            Seer { plan, index, population, arrivals, refused, throttled }.forecast()
         })
         .collect()
 }
@@ -88,7 +89,10 @@ struct Seer<'a> {
     index: PopulationIndex,
     population: &'a Population,
     arrivals: &'a [Duration],
+    /// By the tier's cap.
     refused: Quantity,
+    /// By the limit of new connections.
+    throttled: Quantity,
 }
 
 impl Seer<'_> {
@@ -108,7 +112,7 @@ impl Seer<'_> {
         let most = if many { u64::MAX } else { count };
         match ending {
             Ending::Dropped { category, by: By::Behaviour, .. } => {
-                let at_least = count.saturating_sub(self.refused.at_most);
+                let at_least = count.saturating_sub(self.turned_away());
                 add(category, Quantity { at_least, at_most: most });
             }
             Ending::Races { first, second } => {
@@ -126,6 +130,9 @@ impl Seer<'_> {
         }
         if self.refused.at_most > 0 {
             add(CloseCategory::ConnectionCountLimitReached, self.refused);
+        }
+        if self.throttled.at_most > 0 {
+            add(CloseCategory::Throttled, self.throttled);
         }
         drops.retain(|_, rows| rows.at_most > 0);
         Forecast { fate: self.fate(ending, &drops), drops }
@@ -156,6 +163,11 @@ impl Seer<'_> {
             .map(fault::spread)
             .max()
             .unwrap_or(Duration::ZERO)
+    }
+
+    /// Attempts that are refused, at most.
+    fn turned_away(&self) -> u64 {
+        self.refused.at_most.saturating_add(self.throttled.at_most)
     }
 
     fn returns(&self) -> bool {
@@ -263,7 +275,7 @@ impl Seer<'_> {
         // on its way back.
         let least = if is_steady { old } else { 0 };
         Quantity {
-            at_least: least.saturating_sub(gone.at_most.saturating_add(self.refused.at_most)),
+            at_least: least.saturating_sub(gone.at_most.saturating_add(self.turned_away())),
             at_most: most.min(count).saturating_sub(gone.at_least),
         }
     }

@@ -26,6 +26,7 @@ mod forecast;
 mod kernel;
 mod link;
 mod need;
+mod rate;
 pub(crate) mod words;
 mod world;
 

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::Tier;
 use super::story::Watched;
+use super::throughput::{Pattern, PatternCounters};
 use super::{AttemptId, CloseCategory, CloseCode, HubSettings};
 
 /// GET: what this hub is and can do.
@@ -150,6 +151,17 @@ pub struct Counters {
     /// What went to event handlers.
     #[serde(default, skip_serializing_if = "WebhookCounters::is_empty")]
     pub webhooks: WebhookCounters,
+    /// Messages that wait now for their turn, on a hub with limits of throughput.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting: u64,
+    /// What went through, by pattern, on a hub with limits of throughput.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub throughput: std::collections::BTreeMap<Pattern, PatternCounters>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What went to event handlers.

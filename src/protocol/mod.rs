@@ -11,6 +11,7 @@ pub mod settings;
 pub mod stamp;
 pub mod story;
 pub mod subprotocol;
+pub mod throughput;
 pub mod token;
 pub mod webhook;
 

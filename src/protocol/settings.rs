@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CloseCode;
+use super::throughput::Throughput;
 use super::webhook::EventSettings;
 
 /// A pricing tier (service-side facts, 4.1).
@@ -187,6 +188,9 @@ pub struct HubSettings {
     /// Event handlers.
     #[serde(default)]
     pub events: EventSettings,
+    /// How much it can do per second; `None` is as much as the machine can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<Throughput>,
 }
 
 impl HubSettings {
@@ -241,6 +245,7 @@ impl HubSettings {
                 over_limit: OverLimit::Refuse,
             },
             events: EventSettings::default(),
+            throughput: None,
         }
     }
 }

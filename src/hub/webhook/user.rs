@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::super::close::{self, Cause};
 use super::super::connection::{Connection, Mode};
-use super::super::fan_out::{self, Message};
+use super::super::fan_out::Message;
 use super::super::state::Hub;
-use super::super::{session, trace};
+use super::super::{session, throughput, trace};
 use super::dialogue::Dialogue;
 use super::send::{Heard, Outgoing, send};
 use super::spawn;
@@ -17,6 +17,7 @@ use crate::net::http::HttpAnswer;
 use crate::protocol::CloseCategory;
 use crate::protocol::control::EventFailure;
 use crate::protocol::subprotocol::{MessageFrom, Payload};
+use crate::protocol::throughput::Pattern;
 use crate::protocol::webhook::request::content_type_of;
 use crate::protocol::webhook::{
     Event, EventName, FailedUserEvent, WebhookFailure, texts, user_event_answer,
@@ -106,7 +107,9 @@ fn answer(
     }
     if let Some(payload) = heard.said {
         let message = Message::new(MessageFrom::Server, payload);
-        fan_out::deliver(hub, &message, &[], vec![Rc::clone(connection)]);
+        // A reply for which there is no room is lost, and counted with its pattern.
+        let receiver = vec![Rc::clone(connection)];
+        let _ = throughput::deliver(hub, Pattern::Echo, message, &[], receiver);
     }
     if let Some(ack_id) = ack_id {
         session::acknowledge(hub, connection, ack_id, Ok(()));

@@ -4,7 +4,7 @@ use super::super::file::{DropsFile, HubFile, KeepAliveFile, LimitsFile, Profile,
 use super::super::plan::{Arrival, Population};
 use super::super::problem::{Place, Problem, closest, one_of};
 use super::super::units::{Buffer, Count, Size, Units};
-use super::{Arguments, At, Context, Overrides, Problems, Roster, webhook};
+use super::{Arguments, At, Context, Overrides, Problems, Roster, throughput, webhook};
 use crate::protocol::HubSettings;
 use crate::protocol::settings::{DropForms, KeepAlive, Tier, WireForm};
 
@@ -188,6 +188,9 @@ fn apply(context: &Context<'_>, file: &HubFile, settings: &mut HubSettings) {
     }
     if let Some(drops) = file.drops.as_ref().and_then(At::get) {
         apply_drops(context, drops, &mut settings.drops);
+    }
+    if let Some(throughput) = file.throughput.as_ref().and_then(At::get) {
+        settings.throughput = Some(throughput::limits(context, throughput));
     }
     webhook::apply(context, file, &mut settings.events);
 }

@@ -11,6 +11,7 @@ mod possible;
 mod roster;
 mod server_side;
 mod threshold;
+mod throughput;
 mod traffic;
 mod upstream;
 mod webhook;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::at::At;
-use super::super::units::{Buffer, Count, Lasting, Size, Units};
+use super::super::units::{Buffer, ByteRate, Count, Lasting, Rate, Size, Units};
 use crate::protocol::settings::{LifeSign, OverLimit, Tier};
 use crate::protocol::webhook::{FailedUserEvent, RefusalBody, SystemEvent};
 
@@ -28,10 +28,65 @@ pub(in crate::scenario) struct HubFile {
     pub limits: Option<At<LimitsFile>>,
     /// How each drop looks on the wire.
     pub drops: Option<At<DropsFile>>,
+    /// How much the hub can do per second: a model of units, off when it is left out.
+    pub throughput: Option<At<ThroughputFile>>,
     /// Event handlers; the first that takes an event gets it. Default: none.
     pub event_handlers: Option<At<Vec<At<EventHandlerFile>>>>,
     /// How hard the hub tries to reach event handlers, and what becomes of events that fail.
     pub webhooks: Option<At<WebhooksFile>>,
+}
+
+/// How much the hub can do per second. What comes faster waits for its turn. A pattern that is left
+/// out has no limit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct ThroughputFile {
+    /// New connections; further ones are refused with 429. Default: any number.
+    pub connects: Option<At<ConnectRateFile>>,
+    /// Messages to groups with many members.
+    pub big_group: Option<At<PatternFile>>,
+    /// Messages to groups with few members.
+    pub small_group: Option<At<PatternFile>>,
+    /// User events whose handler answers.
+    pub echo: Option<At<PatternFile>>,
+    /// REST to one user or one connection.
+    pub rest_to_user: Option<At<PatternFile>>,
+    /// REST to everybody.
+    pub rest_broadcast: Option<At<PatternFile>>,
+    /// A group with fewer members than this is small. Default 20.
+    pub small_below: Option<At<Count>>,
+    /// Messages that wait for their turn, at most; further ones are refused. Default 100000.
+    pub waiting: Option<At<Count>>,
+}
+
+/// New connections: a token bucket.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct ConnectRateFile {
+    /// How many per time.
+    pub rate: At<Rate>,
+    /// How many at once after a pause. Default: those of one second.
+    pub burst: Option<At<Count>>,
+}
+
+/// What goes through of one pattern.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct PatternFile {
+    /// From clients and REST. Default: anything.
+    pub inbound: Option<At<FlowFile>>,
+    /// To clients, a message counting once per receiver. Default: anything.
+    pub outbound: Option<At<FlowFile>>,
+}
+
+/// What goes through one way.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct FlowFile {
+    /// Messages per time. Default: any number.
+    pub messages: Option<At<Rate>>,
+    /// Bytes of payload per time. Default: any number.
+    pub bytes: Option<At<ByteRate>>,
 }
 
 /// An event handler.

@@ -1,0 +1,161 @@
+//! How much a hub can do per second: an optional model of a unit, off unless settings have it.
+//!
+//! Microsoft publishes the highest throughput per pattern at which 99 % of messages took less than
+//! a second (performance guide; service-side facts, 4.7) and calls it no hard limit. What happens
+//! past it is not published. The model here is Squall's own: each pattern has an inbound and an
+//! outbound server that take messages one after the other, so that past the limit messages wait
+//! longer and longer, and nothing else happens.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How messages go through a hub, as the performance guide tells them apart.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Pattern {
+    /// Clients and REST to groups with many members.
+    BigGroup,
+    /// Clients and REST to groups with few members.
+    SmallGroup,
+    /// User events whose handler answers.
+    Echo,
+    /// REST to one user or one connection.
+    RestToUser,
+    /// REST to everybody.
+    RestBroadcast,
+}
+
+impl Pattern {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::BigGroup, Self::SmallGroup, Self::Echo, Self::RestToUser, Self::RestBroadcast];
+
+    /// Its name in files and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BigGroup => "big_group",
+            Self::SmallGroup => "small_group",
+            Self::Echo => "echo",
+            Self::RestToUser => "rest_to_user",
+            Self::RestBroadcast => "rest_broadcast",
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What goes through in a second, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Messages; outbound ones count once per receiver.
+    pub messages: u64,
+    /// Bytes of payload; outbound ones count once per receiver.
+    pub bytes: u64,
+}
+
+impl Flow {
+    /// How long one server is busy with `copies` of a message.
+    #[must_use]
+    pub fn busy(&self, copies: u64, payload_bytes: u64) -> Duration {
+        let by_count = nanoseconds(copies, self.messages);
+        let by_bytes = nanoseconds(copies.saturating_mul(payload_bytes), self.bytes);
+        by_count.max(by_bytes)
+    }
+}
+
+/// So many things at so many a second.
+fn nanoseconds(things: u64, per_second: u64) -> Duration {
+    let whole = u128::from(things) * 1_000_000_000 / u128::from(per_second.max(1));
+    Duration::from_nanos(u64::try_from(whole).unwrap_or(u64::MAX))
+}
+
+/// What a hub can do of one pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatternLimits {
+    /// From clients and REST.
+    pub inbound: Flow,
+    /// To clients.
+    pub outbound: Flow,
+}
+
+/// New connections: a token bucket. (For SignalR a Microsoft engineer has given figures per unit
+/// count, service-side facts, 4.3; Web PubSub's are not published.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectRate {
+    /// Per second.
+    pub per_second: u32,
+    /// At once after a pause.
+    pub burst: u32,
+}
+
+/// What a hub can do per second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// New connections; further ones are refused with 429 (unconfirmed). `None` is any number.
+    pub connects: Option<ConnectRate>,
+    /// Patterns that have limits.
+    pub patterns: BTreeMap<Pattern, PatternLimits>,
+    /// A group with fewer members than this is small.
+    pub small_below: u32,
+    /// Messages that wait for their turn, at most; further ones are refused.
+    pub waiting: u32,
+}
+
+impl Throughput {
+    /// Groups with fewer members are small: the guide's small groups have 10, and its text calls
+    /// the routing cost of groups below 20 high.
+    pub const SMALL_BELOW: u32 = 20;
+    /// Default of [`waiting`](Self::waiting); Squall's own.
+    pub const WAITING: u32 = 100_000;
+}
+
+impl Default for Throughput {
+    fn default() -> Self {
+        Self {
+            connects: None,
+            patterns: BTreeMap::new(),
+            small_below: Self::SMALL_BELOW,
+            waiting: Self::WAITING,
+        }
+    }
+}
+
+/// What a hub with a [`Throughput`] saw of one pattern since the start of its timeline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PatternCounters {
+    /// Messages that came.
+    pub messages: u64,
+    /// Copies of them for receivers.
+    pub deliveries: u64,
+    /// Messages that had to wait for their turn.
+    pub waited: u64,
+    /// The longest wait, in microseconds.
+    pub longest_wait_us: u64,
+    /// Messages refused since too many waited.
+    pub refused: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scarcer_of_count_and_bytes_decides_how_long_a_message_takes() {
+        let flow = Flow { messages: 3_000, bytes: 6_000_000 };
+        assert_eq!(flow.busy(3_000, 100), Duration::from_secs(1));
+        assert_eq!(flow.busy(3_000, 2_000), Duration::from_secs(1));
+        assert_eq!(flow.busy(3_000, 4_000), Duration::from_secs(2));
+        assert_eq!(flow.busy(0, 4_000), Duration::ZERO);
+    }
+}
