@@ -293,6 +293,9 @@ pub struct ClientEnd {
     pub tails: Vec<LostTail>,
 }
 
+/// Longest start of a refusal's body that is kept, in characters.
+pub const REFUSAL_CHARS_MAX: usize = 1_024;
+
 /// How an attempt ended for the client. End of stream, reset and close frame are three different
 /// observations.
 #[derive(
@@ -309,7 +312,7 @@ pub enum ClientObservation {
     Refused {
         /// HTTP status.
         status: u16,
-        /// Start of the body, at most 200 characters.
+        /// Start of the body, at most [`REFUSAL_CHARS_MAX`] characters.
         body: String,
     },
     /// The upgrade's answer was not acceptable, or never came.

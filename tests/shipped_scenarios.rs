@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use squall::scenario;
@@ -78,6 +81,66 @@ fn every_file_opens_with_a_comment_that_says_whose_problem_it_is() {
         let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(longest <= 120, "{folder}/{name} has a line of {longest} columns");
     }
+}
+
+/// What stands before the arguments of a variant in an opening comment, and before what does not fit
+/// into their line.
+const VARIANT: &str = "#   --";
+const CONTINUED: &str = "#     ";
+
+/// Arguments of the variants that an opening comment documents, as a shell takes them: a variant is
+/// lines without prose between.
+fn variants(text: &str) -> Vec<String> {
+    let mut variants: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for line in text.lines().take_while(|line| line.starts_with('#')) {
+        let is_continued = is_open && line.starts_with(CONTINUED);
+        if !line.starts_with(VARIANT) && !is_continued {
+            assert!(!line.contains("--set"), "not on a line of its own: {line}");
+            is_open = false;
+            continue;
+        }
+        let arguments = line.trim_start_matches('#').trim();
+        match variants.last_mut().filter(|_| is_open) {
+            Some(variant) => *variant = format!("{variant} {arguments}"),
+            None => variants.push(arguments.to_owned()),
+        }
+        is_open = true;
+    }
+    variants
+}
+
+/// Runs `squall run` with these arguments, and more, in the virtual world.
+#[cfg(unix)]
+fn run_virtually(folder: &Path, name: &str, arguments: &str) -> Output {
+    let squall = common::squall(folder);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("\"$SQUALL\" run {name} --world virtual --quiet {arguments}")]);
+    shell.env("SQUALL", squall.get_program()).current_dir(folder);
+    for (name, value) in squall.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.output().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn every_documented_variant_of_an_upstream_scenario_passes() {
+    let work = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for (_, name, text) in shipped().into_iter().filter(|(folder, ..)| folder == "upstream") {
+        for variant in variants(&text) {
+            let done = run_virtually(work.path(), &name, &variant);
+            let told = String::from_utf8_lossy(&done.stdout).into_owned();
+            let error = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(done.status.success(), "{name} {variant}\n{told}{error}");
+            count += 1;
+        }
+    }
+    assert!(count > 0);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::protocol::token::AccessKeys;
 use crate::protocol::webhook::RequestKind;
 use crate::protocol::{ConnectionString, Endpoint};
 use crate::report::{self, words};
-use crate::scenario::plan::Verify;
+use crate::scenario::plan::{KeyOf, Verify};
 use crate::scenario::{self, UpstreamScript};
 use crate::secret::Secret;
 use crate::upstream::{self, Begins, ControlApi, Notice, RequestEnd, RequestTold, UpstreamOptions};
@@ -155,9 +155,10 @@ fn summary(local: SocketAddr, arguments: &UpstreamArguments, script: &UpstreamSc
         Some(_) => "\n  asks for a key: the URL ends with ?code= and the script's",
         None => "",
     };
-    let hub = match arguments.connection_string {
-        Some(_) => "the connection string",
-        None => "the development key",
+    let hub = match (script.access_key, &arguments.connection_string) {
+        (KeyOf::AnotherHub, _) => "another hub's key",
+        (KeyOf::Hub, Some(_)) => "the connection string",
+        (KeyOf::Hub, None) => "the development key",
     };
     let verify = match script.verify {
         Verify::Ignore => "counted",

@@ -52,8 +52,13 @@ use publish::{Published, Publisher};
 use session::Session;
 pub use story::{ClientStoryLine, Story, WatchedClient};
 
-/// Largest number of connects and handshakes under way at once, over all shards.
+/// Largest number of connects and handshakes under way at once, over all shards. It keeps listen
+/// backlogs short. A handshake that waits for longer than [`HANDSHAKE_COUNTS_FOR`] counts no more:
+/// it is long out of the backlog, and a slow event handler behind the hub must not slow a storm.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 64;
+
+/// How long a handshake counts as under way, at most.
+const HANDSHAKE_COUNTS_FOR: Duration = Duration::from_millis(100);
 
 /// How long the steps of an attempt may take.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::behaviour::vanish;
 use super::session::{Session, Start};
-use super::{Identity, increment};
+use super::{HANDSHAKE_COUNTS_FOR, Identity, increment};
 use crate::event::{ClientObservation, ClientStep, CloseFirst, ConnectFailure, HandshakeFailure};
 use crate::net::relay::{RelayHandle, relay};
 use crate::net::{Dial, Stream};
@@ -97,8 +97,9 @@ pub async fn open(
     target: impl FnOnce() -> Secret,
     progress: &Cell<Progress>,
 ) -> Result<Box<Session>, Failure> {
-    // The permit is held until the connection is open: handshakes count as under way.
-    let Ok(_permit) = me.shard.connects.acquire().await else {
+    // The permit is held until the connection is open, but not for as long as somebody may let the
+    // handshake wait.
+    let Ok(permit) = me.shard.connects.acquire().await else {
         return Err(ConnectFailure::Cancelled.into());
     };
     let started = Instant::now();
@@ -110,7 +111,16 @@ pub async fn open(
         .map_err(|_| Failure::from(ConnectFailure::TimedOut))??;
     progress.set(Progress::Shaking(started));
     me.tell(|| ClientStep::Connected);
-    let (stream, mut reader, leftover_bytes) = shake(me, attempt, stream, &target()).await?;
+    let target = target();
+    let mut shaking = Box::pin(shake(me, attempt, stream, &target));
+    let (answer, _permit) = match timeout(HANDSHAKE_COUNTS_FOR, shaking.as_mut()).await {
+        Ok(answer) => (answer, Some(permit)),
+        Err(_) => {
+            drop(permit);
+            (shaking.await, None)
+        }
+    };
+    let (stream, mut reader, leftover_bytes) = answer?;
     me.tell(|| ClientStep::Upgraded);
     let (mut stream, mut read_bytes) = (stream, leftover_bytes);
     let connection_id = match me.population().protocol {

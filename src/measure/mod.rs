@@ -5,6 +5,7 @@
 
 pub mod delivery;
 pub mod latency;
+mod peak;
 mod recovery;
 mod stream_book;
 pub mod summary;
@@ -13,6 +14,7 @@ pub mod wire;
 
 pub use delivery::DeliveryTracker;
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
+pub use peak::BusiestSecond;
 pub use stream_book::StreamBook;
 pub use summary::{
     CloseKey, CloseTally, EndKind, GeneratorHealth, LiveCounts, Memory, OpenEnds,

@@ -57,6 +57,7 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
                 "nothing goes wrong on purpose, so there is no time after it to compare".to_owned(),
             )],
             Claim::Refused(_)
+            | Claim::RefusedBody(_)
             | Claim::Opens(_)
             | Claim::Amplification { .. }
             | Claim::DeliveryComplete
@@ -73,7 +74,8 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
 }
 
 /// Whether an event handler decides over every connection.
-pub(super) fn asks_a_handler(plan: &Plan) -> bool {
+#[must_use]
+pub fn asks_a_handler(plan: &Plan) -> bool {
     plan.hub.events.handler_of(&Event::System(SystemEvent::Connect)).is_some()
 }
 

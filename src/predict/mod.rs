@@ -38,7 +38,7 @@ mod tests;
 use std::time::Duration;
 
 pub use budget::{BudgetProblem, Limits, budget_problem};
-pub use conflict::{Conflict, ConflictKind, conflicts};
+pub use conflict::{Conflict, ConflictKind, asks_a_handler, conflicts};
 pub use fault::addressed;
 pub use forecast::{Forecast, forecasts, last_arrival};
 pub use kernel::absorption;

@@ -167,7 +167,8 @@ const fn is_zero(count: &u64) -> bool {
 /// What went to event handlers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookCounters {
-    /// Per event name; the hub bounds how many user events it tells apart.
+    /// Per event name, `user:` before a user event's that looks like a system event's; the hub
+    /// bounds how many user events it tells apart.
     pub events: std::collections::BTreeMap<String, EventCounters>,
     /// Validations (abuse protection) after which events may be sent.
     pub validations_good: u64,
@@ -200,6 +201,8 @@ pub struct EventCounters {
     pub requests: u64,
     /// Repeated requests.
     pub retries: u64,
+    /// Most requests in one second of the timeline; seconds count from its start.
+    pub requests_per_second_peak: u64,
     /// Answers by HTTP status, those to repeated requests among them.
     pub statuses: std::collections::BTreeMap<u16, u64>,
 }

@@ -38,7 +38,9 @@ pub fn hint(run: &RunFile, check: &Check, among: Among) -> Option<&'static str> 
 
 fn invariant(path: &str) -> Option<&'static str> {
     Some(match path.get(..2)? {
-        "I1" | "I8" => "opens and closes do not add up: compare hub_counters in run.json with ends",
+        "I1" | "I8" | "I9" => {
+            "opens and closes do not add up: compare hub_counters in run.json with ends"
+        }
         "I2" => "an end without a reason: look for it in events.ndjson",
         "I3" => "hub and client tell different stories: see the matrix hub against client",
         "I4" => "the generator itself was starved: repeat on an idle machine",

@@ -68,7 +68,7 @@ macro_rules! builtin {
 /// Every built-in scenario, quickest first within its folder.
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
-    const ALL: [Builtin; 16] = [
+    const ALL: [Builtin; 17] = [
         builtin!("drops", "closed-by-app-server"),
         builtin!("drops", "ping-timeout"),
         builtin!("drops", "slow-client"),
@@ -81,6 +81,7 @@ pub fn builtins() -> &'static [Builtin] {
         builtin!("upstream", "upstream-404"),
         builtin!("upstream", "upstream-500"),
         builtin!("upstream", "upstream-target-invalid"),
+        builtin!("upstream", "dead-upstream-storm"),
         builtin!("upstream", "abuse-protection-dns-failure"),
         builtin!("generator", "honest-latency"),
         builtin!("generator", "hold-5000"),

@@ -547,6 +547,9 @@ pub enum Claim {
     },
     /// Attempts refused with exactly these HTTP statuses; one that is not listed does not occur.
     Refused(Vec<(u16, Quantity)>),
+    /// Every attempt refused with one of these HTTP statuses saw this body, whole, and there was
+    /// one.
+    RefusedBody(Vec<(u16, String)>),
     /// Connections opened in all.
     Opens(Quantity),
     /// Clients that were dropped and came back.

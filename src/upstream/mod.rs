@@ -75,7 +75,8 @@ pub struct UpstreamOptions {
     pub script: UpstreamScript,
     /// The world's clock.
     pub clock: Clock,
-    /// Keys of the hub: they sign its events, and calls of the control API.
+    /// Keys of the hub: they sign calls of the control API, and its events, unless the script
+    /// believes another hub's.
     pub keys: AccessKeys,
     /// Values of `WebHook-Request-Origin` that are acceptable, in any case and compared whole:
     /// hosts, with and without port. None is any. Looked at where the script rejects.

@@ -295,7 +295,7 @@ impl Connection {
     fn is_acceptable(&self, head: &EventHead) -> bool {
         let upstream = &self.upstream;
         let is_signed =
-            verify_signature(&upstream.keys, &head.connection_id, [head.signature.as_str()]);
+            verify_signature(&upstream.believed, &head.connection_id, [head.signature.as_str()]);
         self.upstream.with(|timeline| {
             let signatures = &mut timeline.tally.counts_mut().signatures;
             let count = if is_signed {

@@ -14,6 +14,11 @@ use crate::net::{Clock, Listener, Pacer};
 use crate::protocol::token::AccessKeys;
 use crate::protocol::webhook::{RequestKind, UpstreamCounts};
 use crate::scenario::UpstreamScript;
+use crate::scenario::plan::KeyOf;
+use crate::secret::Secret;
+
+/// The key of another hub. It signs nothing anywhere, and opens nothing.
+const ANOTHER_KEY: &str = "the access key of another hub";
 
 /// Whether somebody listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +36,10 @@ pub enum Phase {
 pub struct Upstream {
     pub script: UpstreamScript,
     pub clock: Clock,
+    /// Sign calls of the control API.
     pub keys: AccessKeys,
+    /// Sign events, as the script was set up.
+    pub believed: AccessKeys,
     pub origins: Vec<String>,
     pub control: ControlApi,
     begins: Begins,
@@ -79,10 +87,15 @@ impl Upstream {
             rules: Rules::new(&script, seed),
             tally: Tally::default(),
         };
+        let believed = match script.access_key {
+            KeyOf::Hub => keys.clone(),
+            KeyOf::AnotherHub => AccessKeys { primary: Secret::new(ANOTHER_KEY), secondary: None },
+        };
         let upstream = Self {
             script,
             clock,
             keys,
+            believed,
             origins,
             control,
             begins,

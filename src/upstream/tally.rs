@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::RequestEnd;
+use crate::measure::BusiestSecond;
 use crate::protocol::webhook::RequestKind;
 use crate::protocol::webhook::counts::UpstreamCounts;
 
@@ -26,10 +27,7 @@ pub struct Tally {
 #[derive(Debug, Default)]
 struct Seen {
     connections: BTreeSet<String>,
-    /// The second under way, counted from the start of the timeline.
-    second: u64,
-    /// Requests in it.
-    in_second: u64,
+    busiest: BusiestSecond,
 }
 
 impl Tally {
@@ -46,11 +44,7 @@ impl Tally {
         counts.received += 1;
         counts.in_flight += 1;
         counts.in_flight_peak = counts.in_flight_peak.max(counts.in_flight);
-        if seen.second != at.as_secs() {
-            (seen.second, seen.in_second) = (at.as_secs(), 0);
-        }
-        seen.in_second += 1;
-        counts.per_second_peak = counts.per_second_peak.max(seen.in_second);
+        counts.per_second_peak = seen.busiest.take(at);
         let is_known = connection_id.is_empty() || seen.connections.contains(connection_id);
         if !is_known && self.remembered < CONNECTIONS_MAX {
             self.remembered += 1;

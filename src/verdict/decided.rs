@@ -35,6 +35,10 @@ pub fn decided(plan: &Plan, summary: &Summary) -> bool {
                     let of = |status| refusals.get(&status).copied().unwrap_or(0);
                     wanted.iter().all(|(status, quantity)| of(*status) >= quantity.at_least)
                 }
+                Claim::RefusedBody(wanted) => {
+                    let refusals = refusals(summary, index);
+                    wanted.iter().all(|(status, _)| refusals.contains_key(status))
+                }
                 claim => is_claim_decided(plan, population, index, claim),
             }
         })
@@ -71,6 +75,7 @@ fn is_claim_decided(
         }
         // Is decided by rows.
         Claim::Refused(_)
+        | Claim::RefusedBody(_)
         | Claim::Amplification { .. }
         | Claim::DeliveryComplete
         | Claim::Steady { .. } => true,

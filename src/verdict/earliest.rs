@@ -45,6 +45,7 @@ fn has_an_end_of_its_own(plan: &Plan) -> bool {
         Claim::Closes(wanted) => {
             wanted.iter().any(|(category, quantity)| category.is_drop() && quantity.at_least > 0)
         }
+        Claim::RefusedBody(wanted) => !wanted.is_empty(),
         Claim::Refused(wanted) => wanted.iter().any(|(_, quantity)| quantity.at_least > 0),
         Claim::Recovered(quantity) => quantity.at_least > 0,
         Claim::CloseWithin { .. }

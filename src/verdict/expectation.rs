@@ -39,6 +39,9 @@ impl Answer {
 /// What is said where the hub's side is needed and was not observed.
 pub(super) const NOT_OBSERVED: &str = "the hub's side was not observed";
 
+/// Bodies of refusals that are named in one message, per status.
+const BODIES_NAMED_MAX: usize = 3;
+
 /// One finding per claim, in file order.
 pub(super) fn findings(plan: &Plan, summary: &Summary) -> Vec<Finding> {
     let nobody = PopulationSummary::default();
@@ -84,6 +87,7 @@ fn judge(
             }
         }
         Claim::Refused(wanted) => refused(summary, index, wanted),
+        Claim::RefusedBody(wanted) => refused_body(summary, index, wanted),
         Claim::Opens(wanted) => counted(*wanted, population.opens, "opens"),
         Claim::Recovered(wanted) => counted(*wanted, population.recovered, "recovered"),
         Claim::Amplification { at_most } => amplification(population, *at_most),
@@ -304,6 +308,47 @@ fn refused(summary: &Summary, index: PopulationIndex, wanted: &[(u16, Quantity)]
         && refusals.keys().all(is_listed);
     let expected = format!("refused with {}", demands.join(", "));
     Answer::of(Some(holds), expected, format!("refused with {actual}"), Rests::Counts)
+}
+
+/// Bodies of refused attempts of a population with one HTTP status, and how often they came.
+pub(super) fn refused_with(
+    summary: &Summary,
+    index: PopulationIndex,
+    status: u16,
+) -> BTreeMap<&str, u64> {
+    let mut bodies = BTreeMap::new();
+    for (key, tally) in summary.closes.iter().filter(|(key, _)| key.population == index) {
+        if let ClientObservation::Refused { status: of, body } = &key.observation
+            && *of == status
+        {
+            *bodies.entry(body.as_str()).or_default() += tally.count;
+        }
+    }
+    bodies
+}
+
+fn refused_body(summary: &Summary, index: PopulationIndex, wanted: &[(u16, String)]) -> Answer {
+    let mut holds = true;
+    let (mut demands, mut parts) = (Vec::new(), Vec::new());
+    for (status, text) in wanted {
+        demands.push(format!("status {status}: {text:?}"));
+        let bodies = refused_with(summary, index, *status);
+        holds &= bodies.len() == 1 && bodies.contains_key(text.as_str());
+        let seen: Vec<String> = bodies
+            .iter()
+            .take(BODIES_NAMED_MAX)
+            .map(|(body, count)| format!("{} x {body:?}", words::count(*count)))
+            .collect();
+        let seen = if seen.is_empty() { "nobody".to_owned() } else { seen.join(", ") };
+        let more = bodies.len().saturating_sub(BODIES_NAMED_MAX) as u64;
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {} more", words::count(more)),
+        };
+        parts.push(format!("status {status}: {seen}{more}"));
+    }
+    let expected = format!("refused with {}", demands.join(", "));
+    Answer::of(Some(holds), expected, format!("refused with {}", parts.join("; ")), Rests::Counts)
 }
 
 fn counted(wanted: Quantity, count: u64, what: &str) -> Answer {

@@ -2,7 +2,7 @@
 //! already disproves it.
 
 use super::decided::exceeds;
-use super::expectation::refusals;
+use super::expectation::{refusals, refused_with};
 use super::server_side;
 use super::spoil::Finding;
 use super::threshold::{self, Reading};
@@ -64,6 +64,9 @@ fn is_broken(summary: &Summary, expectation: &Expectation, path: &str) -> bool {
         Claim::Refused(wanted) => refusals(summary, index).iter().any(|(status, count)| {
             let listed = wanted.iter().find(|(listed, _)| listed == status);
             listed.is_none_or(|(_, quantity)| *count > quantity.at_most)
+        }),
+        Claim::RefusedBody(wanted) => wanted.iter().any(|(status, text)| {
+            refused_with(summary, index, *status).keys().any(|body| body != text)
         }),
         Claim::Opens(wanted) => population.opens > wanted.at_most,
         Claim::Recovered(wanted) => population.recovered > wanted.at_most,

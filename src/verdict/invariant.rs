@@ -1,7 +1,7 @@
-//! What is true of every run: I1 to I8.
+//! What is true of every run: I1 to I9.
 //!
-//! I2, I3, I7 and I8 speak of the hub's side and are checked where it is observed; so is the hub's
-//! part of I1 and I6.
+//! I2, I3 and I7 to I9 speak of the hub's side and are checked where it is observed; so is the
+//! hub's part of I1 and I6. I9 is of runs whose hub asks a handler about every connection.
 
 use super::expectation::Answer;
 use super::matrix::is_allowed_cell;
@@ -13,6 +13,7 @@ use crate::predict;
 use crate::predict::Fate;
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubWire};
+use crate::protocol::webhook::{Event, RequestKind, SystemEvent};
 use crate::scenario::Plan;
 use crate::scenario::plan::{Arrival, Claim, Fault, PopulationIndex, Quantity};
 
@@ -31,9 +32,12 @@ pub(super) fn findings(plan: &Plan, summary: &Summary, spoils: &Spoils) -> Vec<F
     findings.push(nothing_is_left(summary));
     if is_hub_observed(summary) {
         findings.push(bystanders_close_in_order(plan, summary));
-        findings.extend(
-            summary.counters_after.as_ref().map(|after| counters_agree(plan, summary, after)),
-        );
+        if let Some(after) = &summary.counters_after {
+            findings.push(counters_agree(plan, summary, after));
+            if predict::asks_a_handler(plan) {
+                findings.push(each_attempt_is_asked_about_once(summary, after));
+            }
+        }
     }
     findings
 }
@@ -379,6 +383,57 @@ fn counters_agree(plan: &Plan, summary: &Summary, after: &Counters) -> Finding {
         }
     );
     finding("I8", "the hub's counters equal the clients' sums", fine, &complaints, Rests::Counts)
+}
+
+/// I9. A handler of `connect` is asked once about every attempt that the hub does not refuse by
+/// itself, and its server receives no request that the hub did not make.
+fn each_attempt_is_asked_about_once(summary: &Summary, after: &Counters) -> Finding {
+    let connect = SystemEvent::Connect.name();
+    let calls = after.webhooks.events.get(connect).cloned().unwrap_or_default();
+    let asked = |asked: Asked| {
+        rows(summary, |key| key.category.is_some_and(|of| asks(of, key.wire.as_ref()) == asked))
+    };
+    let least = asked(Asked::Yes);
+    // Who is no client of this run has no row.
+    let most = least + asked(Asked::Perhaps) + summary.hub_rows_unmatched;
+    let attempts = words::quantity(Quantity { at_least: least, at_most: most });
+    let fine = format!("{}, attempts {attempts}", words::counted(calls.begun, "call"));
+    let mut complaints = Vec::new();
+    if !(least..=most).contains(&calls.begun) {
+        complaints.push(fine.clone());
+    }
+    let kind = RequestKind::Event(Event::System(SystemEvent::Connect));
+    let received = summary.upstream.as_ref().map_or(0, |counts| counts.of(&kind).received);
+    if received > calls.requests {
+        let (received, made) = (words::count(received), words::count(calls.requests));
+        complaints.push(format!("the server received {received} requests, the hub made {made}"));
+    }
+    let expected = "one `connect` call per attempt that the hub does not refuse by itself";
+    finding("I9", expected, fine, &complaints, Rests::Counts)
+}
+
+/// Whether a handler of `connect` was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Yes,
+    No,
+    Perhaps,
+}
+
+/// Whether a handler was asked about an attempt that ended like this.
+const fn asks(category: CloseCategory, wire: Option<&HubWire>) -> Asked {
+    match (wire, category) {
+        // It was open, or would have been; or the client left while the handler was asked.
+        (Some(_), _) | (None, CloseCategory::SendEventFailed | CloseCategory::Normal) => Asked::Yes,
+        // The hub says so before it asks and after it; a handler may say so as well.
+        (
+            None,
+            CloseCategory::Unauthorized
+            | CloseCategory::ConnectionCountLimitReached
+            | CloseCategory::ServiceTransientError,
+        ) => Asked::Perhaps,
+        (None, _) => Asked::No,
+    }
 }
 
 /// Connections that the hub opened and the client did not: it gave up, or they were dropped, before

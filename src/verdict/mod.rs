@@ -5,7 +5,7 @@
 //! | `expectation` | the claims of `[expect]` |
 //! | `server_side` | the claims of `[[expect_log]]` and `[expect_upstream]` |
 //! | `threshold` | the conditions of `[thresholds]`, in k6's grammar |
-//! | `invariant` | what is true of every run: I1 to I8 |
+//! | `invariant` | what is true of every run: I1 to I9 |
 //! | `matrix` | which ends the hub and the client can both be telling the truth about |
 //! | `interrupted` | what an interruption leaves open |
 //! | `spoil` | what a starved generator takes back, and the order of outcomes |
@@ -72,7 +72,7 @@ pub enum CheckKind {
     Expectation,
     /// The scenario's `[thresholds]`.
     Threshold,
-    /// True of every run (I1 to I8).
+    /// True of every run (I1 to I9).
     Invariant,
 }
 

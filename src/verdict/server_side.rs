@@ -5,8 +5,9 @@ use super::spoil::{Finding, Rests};
 use super::{CheckKind, words};
 use crate::measure::Summary;
 use crate::measure::summary::LogTally;
+use crate::protocol::webhook::RequestKind;
 use crate::scenario::Plan;
-use crate::scenario::plan::{LogExpectation, Quantity, RequestExpectation};
+use crate::scenario::plan::{LogExpectation, Quantity, RequestExpectation, UpstreamCount};
 
 /// One finding per claim, in file order: the log's first.
 pub(super) fn findings(plan: &Plan, summary: &Summary) -> Vec<Finding> {
@@ -32,8 +33,7 @@ pub(super) fn is_broken(plan: &Plan, summary: &Summary, path: &str) -> bool {
     log().any(|wanted| {
         summary.log.as_ref().is_some_and(|log| of(log, wanted) > wanted.count.at_most)
     }) || requests().any(|wanted| {
-        let counts = summary.upstream.as_ref();
-        counts.is_some_and(|counts| counts.of(&wanted.kind).received > wanted.count.at_most)
+        asked(summary, wanted).is_some_and(|asked| asked.count > wanted.count.at_most)
     })
 }
 
@@ -82,17 +82,79 @@ fn log(summary: &Summary, wanted: &LogExpectation) -> Answer {
 }
 
 fn requests(summary: &Summary, wanted: &RequestExpectation) -> Answer {
-    let expected = format!("{} requests {}", wanted.kind, words::quantity(wanted.count));
-    let Some(counts) = &summary.upstream else {
-        let actual = "the application server's side was not observed".to_owned();
-        return Answer::of(None, expected, actual, Rests::Counts);
+    let what = what(wanted);
+    let expected = format!("{what} {}", words::quantity(wanted.count));
+    let rests = match wanted.counted {
+        UpstreamCount::Received | UpstreamCount::Calls | UpstreamCount::Requests => Rests::Counts,
+        // Clients that come late, or all at once, change it.
+        UpstreamCount::ReceivedPerSecond | UpstreamCount::RequestsPerSecond => Rests::Times,
     };
-    let count = counts.of(&wanted.kind).received;
-    let is_apart = counts.requests.contains_key(&wanted.kind);
-    let unknown = if is_apart { 0 } else { counts.of_further_kinds };
-    let mut actual = format!("{} requests {}", wanted.kind, words::count(count));
+    let Some(Asked { count, unknown }) = asked(summary, wanted) else {
+        let actual = match wanted.counted.is_the_servers() {
+            true => "the application server's side was not observed",
+            false => NOT_OBSERVED,
+        };
+        return Answer::of(None, expected, actual.to_owned(), rests);
+    };
+    let mut actual = format!("{what} {}", words::count(count));
     if unknown > 0 {
         actual = format!("{actual}, and {} of further kinds", words::count(unknown));
     }
-    Answer::of(holds(wanted.count, count, unknown), expected, actual, Rests::Counts)
+    Answer::of(holds(wanted.count, count, unknown), expected, actual, rests)
+}
+
+fn what(wanted: &RequestExpectation) -> String {
+    let kind = &wanted.kind;
+    match wanted.counted {
+        UpstreamCount::Received => format!("{kind} requests"),
+        UpstreamCount::ReceivedPerSecond => format!("{kind} requests in one second"),
+        UpstreamCount::Calls => format!("{kind} calls of the hub"),
+        UpstreamCount::Requests => format!("{kind} requests of the hub"),
+        UpstreamCount::RequestsPerSecond => format!("{kind} requests of the hub in one second"),
+    }
+}
+
+/// A count, and how many more there may be.
+struct Asked {
+    count: u64,
+    unknown: u64,
+}
+
+/// What was counted; `None` when that side was not observed.
+fn asked(summary: &Summary, wanted: &RequestExpectation) -> Option<Asked> {
+    let kind = &wanted.kind;
+    if wanted.counted.is_the_servers() {
+        let counts = summary.upstream.as_ref()?;
+        let of = counts.of(kind);
+        let is_apart = counts.requests.contains_key(kind);
+        let unknown = if is_apart { 0 } else { counts.of_further_kinds };
+        let count = match wanted.counted {
+            UpstreamCount::ReceivedPerSecond => of.per_second_peak,
+            _ => of.received,
+        };
+        return Some(Asked { count, unknown });
+    }
+    let webhooks = &summary.counters_after.as_ref()?.webhooks;
+    let of_validations = (
+        webhooks.validations_good.saturating_add(webhooks.validations_bad),
+        webhooks.validation_requests,
+    );
+    let (calls, requests, busiest) = match kind {
+        RequestKind::Validate => (of_validations.0, of_validations.1, 0),
+        RequestKind::Event(_) => {
+            // Clients write the name of an event in any case.
+            let name = kind.to_string();
+            let of_it = webhooks.events.iter().filter(|(of, _)| of.eq_ignore_ascii_case(&name));
+            of_it.fold((0, 0, 0), |(calls, requests, busiest), (_, of)| {
+                let peak = of.requests_per_second_peak;
+                (calls + of.begun, requests + of.requests, peak.max(busiest))
+            })
+        }
+    };
+    let count = match wanted.counted {
+        UpstreamCount::Calls => calls,
+        UpstreamCount::RequestsPerSecond => busiest,
+        _ => requests,
+    };
+    Some(Asked { count, unknown: 0 })
 }

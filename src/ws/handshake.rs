@@ -11,15 +11,12 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::event::HandshakeFailure;
+use crate::event::{HandshakeFailure, REFUSAL_CHARS_MAX};
 use crate::net::Stream;
 use crate::protocol::Subprotocol;
 
 /// Largest answer to an upgrade that is read, head and body.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
-
-/// Longest start of a refusal's body that is kept, in characters.
-pub const REFUSAL_CHARS_MAX: usize = 200;
 
 /// How long the body of a refusal may take after its head: the status is the observation, and must
 /// not be lost to a body that never comes.
@@ -440,7 +437,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_read_to_the_end_of_its_body_however_that_is_marked() {
         let text = "Connection count reaches limit.";
-        let long = format!("Content-Length: 900\r\n\r\n{}", "\u{e9}".repeat(450));
+        let long = format!("Content-Length: 3000\r\n\r\n{}", "\u{e9}".repeat(1_500));
         for (rest, after, wanted) in [
             (format!("Content-Length: 31\r\n\r\n{text}behind"), After::Stay, text.to_owned()),
             (format!("Content-Length: 99\r\n\r\n{text}"), After::End, text.to_owned()),

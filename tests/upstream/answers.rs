@@ -234,6 +234,17 @@ fn signatures_and_origins_are_counted_and_rejected_where_the_script_says_so() {
 }
 
 #[test]
+fn a_server_that_was_set_up_for_another_hub_believes_no_signature_of_this_one() {
+    let script = "access_key = \"another-hub\"\nverify = \"reject\"";
+    everywhere(script, async |upstream| {
+        let answer = upstream.event(connect(), "c1").await;
+        assert_eq!((answer.status.as_u16(), text(&answer)), (500, texts::TARGET_INVALID));
+        let bad = SignatureCounts { bad: 1, ..SignatureCounts::default() };
+        assert_eq!(upstream.counts().await.signatures, bad, "its own API still knows this hub");
+    });
+}
+
+#[test]
 fn a_connection_is_reset_or_ended_without_an_answer() {
     let script = r#"
         [[rules]]

@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::super::state::Hub;
 use super::dialogue::Dialogue;
-use super::send::{Failure, Outgoing, send};
+use super::send::{Failure, Outgoing, own_words, send, unexpected};
 use crate::net::http::HttpAnswer;
 use crate::protocol::CloseCategory;
 use crate::protocol::webhook::request::SYSTEM_CONTENT_TYPE;
@@ -19,9 +19,6 @@ use crate::protocol::webhook::{
 
 /// Number of a connection's first event.
 const CONNECT_ID: u64 = 0;
-
-/// Bytes of a handler's words that go into a refusal's text.
-const DETAIL_BYTES_MAX: usize = 1_024;
 
 /// What became of a `connect`.
 pub type Decided = Result<ConnectAnswer, ConnectRefusal>;
@@ -83,15 +80,9 @@ fn refusal(dialogue: &Dialogue, event: &Event, failure: Failure) -> ConnectRefus
             ConnectRefusal { status: answer.status, content_type, body, category, reason }
         }
         Failure::Status(answer) => {
-            let status = answer.status.as_u16();
-            let words = words(&answer.body);
-            let reason = if words.is_empty() {
-                texts::unexpected_response(name, event, status)
-            } else {
-                texts::unexpected_handshake_response(status, &words)
-            };
+            let reason = unexpected(name, event, &answer);
             // Only a text with the handler's own words is known to reach the client.
-            let body = if words.is_empty() { String::new() } else { reason.clone() };
+            let body = own_words(event, &answer).map_or_else(String::new, |_| reason.clone());
             failed(reason, body)
         }
         Failure::NotValidated => {
@@ -117,10 +108,4 @@ fn failed(reason: String, body: String) -> ConnectRefusal {
         category: CloseCategory::SendEventFailed,
         reason,
     }
-}
-
-/// What a handler said, as far as it fits.
-fn words(body: &Bytes) -> String {
-    let part = &body[..body.len().min(DETAIL_BYTES_MAX)];
-    String::from_utf8_lossy(part).trim().to_owned()
 }

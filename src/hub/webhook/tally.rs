@@ -1,17 +1,21 @@
 //! Counts and times of events, per event name.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::tally::add;
-use crate::measure::Distribution;
+use super::send::Repeated;
 use crate::measure::latency::microseconds;
 use crate::measure::wire::encode;
+use crate::measure::{BusiestSecond, Distribution};
 use crate::protocol::control::{
     EventCounters, EventFailure, EventTimes, WebhookCounters, WebhookTimes,
 };
-use crate::protocol::webhook::Event;
+use crate::protocol::webhook::{Event, RequestKind, SystemEvent};
 
 /// Event names that are told apart. Clients choose the names of user events; those of further
 /// names are counted together.
@@ -23,6 +27,8 @@ const OTHERS: &str = "(others)";
 #[derive(Debug, Default)]
 pub struct Tally {
     events: RefCell<BTreeMap<String, PerEvent>>,
+    /// When the timeline began; `None` before the first.
+    began: Cell<Option<Instant>>,
     pub validations_good: Cell<u64>,
     pub validations_bad: Cell<u64>,
     pub validation_requests: Cell<u64>,
@@ -33,6 +39,7 @@ pub struct Tally {
 #[derive(Debug, Default)]
 struct PerEvent {
     counters: EventCounters,
+    busiest: BusiestSecond,
     times: Option<Box<Distribution>>,
 }
 
@@ -40,6 +47,16 @@ impl Tally {
     /// Counts something of an event's name.
     pub fn count(&self, event: &Event, count: impl FnOnce(&mut EventCounters)) {
         self.with(event, |of| count(&mut of.counters));
+    }
+
+    /// An HTTP request of an event begins.
+    pub fn request(&self, event: &Event, again: Repeated) {
+        let at = self.began.get().map_or(Duration::ZERO, |began| began.elapsed());
+        self.with(event, |of| {
+            of.counters.requests += 1;
+            of.counters.retries += u64::from(again == Repeated::Yes);
+            of.counters.requests_per_second_peak = of.busiest.take(at);
+        });
     }
 
     /// An event is over after this long.
@@ -54,7 +71,7 @@ impl Tally {
 
     fn with(&self, event: &Event, with: impl FnOnce(&mut PerEvent)) {
         let mut events = self.events.borrow_mut();
-        let name = event.name();
+        let name = &*key(event);
         let is_one_too_many = !events.contains_key(name) && events.len() >= NAMES_MAX;
         let name = if is_one_too_many { OTHERS } else { name };
         match events.get_mut(name) {
@@ -75,6 +92,7 @@ impl Tally {
 
     /// Sums start at nothing; the gauge stays.
     pub fn restart(&self) {
+        self.began.set(Some(Instant::now()));
         self.events.borrow_mut().clear();
         for sum in [&self.validations_good, &self.validations_bad, &self.validation_requests] {
             sum.set(0);
@@ -105,6 +123,16 @@ impl Tally {
     }
 }
 
+/// What an event is counted by: its name, unless a system event has that one.
+fn key(event: &Event) -> Cow<'_, str> {
+    match event {
+        Event::User(name) if SystemEvent::of_name(name.as_str()).is_some() => {
+            Cow::Owned(RequestKind::spelt_out(name.as_str()))
+        }
+        Event::User(_) | Event::System(_) => Cow::Borrowed(event.name()),
+    }
+}
+
 impl PerEvent {
     fn times(&mut self) -> &mut Distribution {
         self.times.get_or_insert_with(Box::default)
@@ -115,6 +143,19 @@ impl PerEvent {
 mod tests {
     use super::*;
     use crate::protocol::webhook::EventName;
+
+    #[test]
+    fn a_user_event_is_never_counted_as_a_system_event() {
+        let tally = Tally::default();
+        let user = Event::User(EventName::parse("connect").unwrap());
+        for event in [&user, &Event::System(SystemEvent::Connect), &user] {
+            tally.request(event, Repeated::No);
+        }
+        let counters = tally.counters();
+        let requests = |name: &str| counters.events[name].requests;
+        assert_eq!((requests("connect"), requests("user:connect")), (1, 2));
+        assert_eq!(counters.events["user:connect"].requests_per_second_peak, 2);
+    }
 
     #[test]
     fn names_that_clients_choose_do_not_fill_the_memory() {

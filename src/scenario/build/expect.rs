@@ -11,6 +11,7 @@ use super::super::units::{Amount, Bound, Factor, Lasting};
 use super::possible::{Situation, connects_again, reconnects};
 use super::roster::Member;
 use super::{At, Context};
+use crate::event::REFUSAL_CHARS_MAX;
 use crate::measure::summary::Since;
 use crate::protocol::subprotocol::{MessageFrom, Payload, ServerFrame};
 use crate::protocol::{CloseCategory, Subprotocol};
@@ -54,10 +55,11 @@ pub(super) fn all(
 }
 
 /// Claims, which stand under a population and never beside one.
-const CLAIMS: [&str; 9] = [
+const CLAIMS: [&str; 10] = [
     "closes",
     "close_within",
     "refused",
+    "refused_body",
     "opens",
     "recovered",
     "amplification",
@@ -132,6 +134,9 @@ impl One<'_> {
             && let Some(refused) = self.refused(at)
         {
             self.claim(Claim::Refused(refused), &at.path);
+        }
+        if let Some(at) = &file.refused_body {
+            self.refused_body(at);
         }
         if let Some(at) = &file.opens
             && let Some(opens) = self.opens(at)
@@ -383,6 +388,24 @@ impl One<'_> {
             refused.push((status, quantity));
         }
         Some(refused)
+    }
+
+    /// Bodies by HTTP status, of which a client keeps no more than their start.
+    fn refused_body(&mut self, at: &At<Named<String>>) {
+        let mut bodies = Vec::new();
+        for (name, body) in at.get().map_or(&[][..], |named| &named.0) {
+            let (Some(status), Some(text)) = (self.status(name), body.get()) else { continue };
+            let length = text.chars().count();
+            if length >= REFUSAL_CHARS_MAX {
+                self.context.push(
+                    Problem::new(body.place, format!("`{}` is too long", body.path)).label(
+                        format!("expected less than {REFUSAL_CHARS_MAX} characters, not {length}"),
+                    ),
+                );
+            }
+            bodies.push((status, text.clone()));
+        }
+        self.claim(Claim::RefusedBody(bodies), &at.path);
     }
 
     fn status(&self, at: &At<String>) -> Option<u16> {

@@ -2,9 +2,9 @@
 //! have seen.
 
 use super::super::at::Named;
-use super::super::file::{LogExpectFile, ScenarioFile};
-use super::super::plan::{LogExpectation, Quantity, RequestExpectation, ServerSide};
-use super::super::problem::{Place, Problem};
+use super::super::file::{AskedFile, LogExpectFile, ScenarioFile};
+use super::super::plan::{LogExpectation, Quantity, RequestExpectation, ServerSide, UpstreamCount};
+use super::super::problem::{Place, Problem, one_of, suggestion};
 use super::super::units::{Amount, Bound};
 use super::expect::{lower, upper};
 use super::upstream::request_kind;
@@ -40,31 +40,24 @@ fn log(context: &Context<'_>, hub_name: &str, at: &At<LogExpectFile>) -> Option<
         text.replace(HUB, hub_name)
     });
     let event = *file.event.get()?;
-    let count = quantity(context, &file.count, grows_of_line(event));
+    let count = quantity(context, *file.count.get()?, file.count.place, grows_of_line(event));
     Some(LogExpectation { event, message, count: count?, path: at.path.clone() })
 }
 
 fn requests(
     context: &Context<'_>,
     file: &ScenarioFile,
-    at: &At<Named<Amount>>,
+    at: &At<Named<AskedFile>>,
 ) -> Vec<RequestExpectation> {
-    if file.upstream.is_none() {
-        context.push(
-            Problem::new(at.place, "there is no application server that counts requests")
-                .label("expected an `[upstream]` beside it")
-                .help("add one: with no keys it is a healthy server"),
-        );
-    }
     let mut requests: Vec<RequestExpectation> = Vec::new();
     let mut places: Vec<Place> = Vec::new();
-    for (name, amount) in at.get().into_iter().flat_map(|named| &named.0) {
-        let kind = request_kind(context, name).map(as_counted);
-        let grows = match &kind {
-            Some(RequestKind::Validate) => Grows::No,
-            _ => Grows::WithClients,
+    let mut needs_server = false;
+    for (name, asked) in at.get().into_iter().flat_map(|named| &named.0) {
+        let (Some(kind), Some(asked_of)) =
+            (request_kind(context, name).map(as_counted), asked.get())
+        else {
+            continue;
         };
-        let (Some(kind), Some(count)) = (kind, quantity(context, amount, grows)) else { continue };
         if let Some(other) = requests.iter().position(|other| other.kind == kind) {
             context.push(
                 Problem::new(name.place, format!("requests of `{kind}` are counted twice"))
@@ -72,10 +65,60 @@ fn requests(
                     .also(places[other], "the other"),
             );
         }
-        places.push(name.place);
-        requests.push(RequestExpectation { kind, count, path: amount.path.clone() });
+        let counts: Vec<(UpstreamCount, Amount, Place, &str)> = match asked_of {
+            AskedFile::Received(amount) => {
+                vec![(UpstreamCount::Received, *amount, asked.place, &asked.path)]
+            }
+            AskedFile::Counts(counts) => counts
+                .iter()
+                .filter_map(|(name, amount)| {
+                    let counted = counted(context, &kind, name)?;
+                    Some((counted, *amount.get()?, amount.place, amount.path.as_str()))
+                })
+                .collect(),
+        };
+        let grows = match &kind {
+            RequestKind::Validate => Grows::No,
+            RequestKind::Event(_) => Grows::WithClients,
+        };
+        for (counted, amount, place, path) in counts {
+            needs_server |= counted.is_the_servers();
+            let Some(count) = quantity(context, amount, place, grows) else { continue };
+            places.push(name.place);
+            let (kind, path) = (kind.clone(), path.to_owned());
+            requests.push(RequestExpectation { kind, counted, count, path });
+        }
+    }
+    if needs_server && file.upstream.is_none() {
+        context.push(
+            Problem::new(at.place, "there is no application server that counts requests")
+                .label("expected an `[upstream]` beside it")
+                .help("add one: with no keys it is a healthy server"),
+        );
     }
     requests
+}
+
+/// What a key counts.
+fn counted(context: &Context<'_>, kind: &RequestKind, name: &At<String>) -> Option<UpstreamCount> {
+    let key = name.get()?;
+    let keys = || UpstreamCount::ALL.into_iter().map(UpstreamCount::key);
+    let Some(found) = UpstreamCount::ALL.into_iter().find(|count| count.key() == key) else {
+        context.push(
+            Problem::new(name.place, format!("{} is no count", name.place.show(key)))
+                .label(format!("expected {}", one_of(keys())))
+                .maybe_help(suggestion(key, keys())),
+        );
+        return None;
+    };
+    if *kind == RequestKind::Validate && found == UpstreamCount::RequestsPerSecond {
+        context.push(
+            Problem::new(name.place, "the hub's validations are not counted by the second")
+                .label("expected `requests`: there are few of them"),
+        );
+        return None;
+    }
+    Some(found)
 }
 
 /// The server counts user events in lower case.
@@ -105,8 +148,7 @@ const fn grows_of_line(event: WebhookFailure) -> Grows {
 }
 
 /// A quantity; shares are of the clients of all populations together.
-fn quantity(context: &Context<'_>, at: &At<Amount>, grows: Grows) -> Option<Quantity> {
-    let amount = *at.get()?;
+fn quantity(context: &Context<'_>, amount: Amount, place: Place, grows: Grows) -> Option<Quantity> {
     let is_absolute =
         |bound: Option<Bound>| matches!(bound, Some(Bound::Count(count)) if count > 0);
     let rescaled = context.roster.0.iter().find(|member| member.is_rescaled());
@@ -116,7 +158,7 @@ fn quantity(context: &Context<'_>, at: &At<Amount>, grows: Grows) -> Option<Quan
         let written = member.written.unwrap_or_default();
         context.push(
             Problem::new(
-                at.place,
+                place,
                 format!(
                     "`{}` has {} clients now instead of {written}, but this is a count",
                     member.name, member.count
@@ -137,7 +179,7 @@ fn quantity(context: &Context<'_>, at: &At<Amount>, grows: Grows) -> Option<Quan
     };
     if quantity.at_least > quantity.at_most {
         context.push(
-            Problem::new(at.place, "no number is in this range")
+            Problem::new(place, "no number is in this range")
                 .label(format!("at least {}, at most {}", quantity.at_least, quantity.at_most)),
         );
         return None;

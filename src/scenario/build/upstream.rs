@@ -43,6 +43,7 @@ pub(in crate::scenario) fn script_alone(
 pub(super) fn script(context: &Context<'_>, file: &UpstreamFile) -> UpstreamScript {
     UpstreamScript {
         verify: file.verify.as_ref().and_then(At::get).copied().unwrap_or_default(),
+        access_key: file.access_key.as_ref().and_then(At::get).copied().unwrap_or_default(),
         key: file.key.as_ref().and_then(|at| key(context, at)),
         cold_start: file.cold_start.as_ref().and_then(|at| cold_start(context, at.get()?)),
         down: down(context, file.down.as_ref().and_then(At::get).map_or(&[], Vec::as_slice)),

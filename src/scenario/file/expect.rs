@@ -4,9 +4,10 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer, IntoDeserializer as _, MapAccess, Visitor};
 
 use super::super::at::{At, Named};
+use super::super::plan::UpstreamCount;
 use super::super::units::{Amount, Factor, Lasting};
 use crate::protocol::CloseCategory;
 use crate::protocol::webhook::WebhookFailure;
@@ -84,6 +85,8 @@ pub(in crate::scenario) struct PopulationExpectFile {
     pub close_within: Option<At<CloseWithinFile>>,
     /// Attempts that are refused, by HTTP status, whole: one that is not listed does not occur.
     pub refused: Option<At<Named<Amount>>>,
+    /// What attempts refused with an HTTP status read as the body, whole: `{ 404 = "no hub" }`.
+    pub refused_body: Option<At<Named<String>>>,
     /// Connections opened in all.
     pub opens: Option<At<Amount>>,
     /// Clients that were dropped and came back.
@@ -162,4 +165,67 @@ pub(in crate::scenario) struct LogExpectFile {
     pub message: Option<At<String>>,
     /// How many lines. A share is one of the clients of all populations together.
     pub count: At<Amount>,
+}
+
+/// What the application server must have been asked: requests received, or counts by name.
+#[derive(Debug)]
+pub(in crate::scenario) enum AskedFile {
+    /// Requests that it received.
+    Received(Amount),
+    /// Counts by the names of [`UpstreamCount`].
+    Counts(Vec<(At<String>, At<Amount>)>),
+}
+
+impl<'de> Deserialize<'de> for AskedFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AskedVisitor;
+        impl<'de> Visitor<'de> for AskedVisitor {
+            type Value = AskedFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a count, a share, or a table of counts: { received = \"all\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<AskedFile, E> {
+                Amount::deserialize(text.into_deserializer()).map(AskedFile::Received)
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<AskedFile, E> {
+                Amount::deserialize(number.into_deserializer()).map(AskedFile::Received)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AskedFile, A::Error> {
+                let mut counts = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    counts.push(entry);
+                }
+                Ok(AskedFile::Counts(counts))
+            }
+        }
+        deserializer.deserialize_any(AskedVisitor)
+    }
+}
+
+impl JsonSchema for AskedFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AskedFile".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let amount = generator.subschema_for::<Amount>();
+        let of = |count: UpstreamCount| {
+            let mut schema = amount.clone();
+            schema.insert("description".into(), count.meaning().into());
+            (count.key().to_owned(), schema.to_value())
+        };
+        let counts: serde_json::Map<_, _> = UpstreamCount::ALL.into_iter().map(of).collect();
+        json_schema!({
+            "description": "Requests that the application server received, repeated ones among \
+                            them; or counts of both sides.",
+            "anyOf": [
+                amount,
+                { "type": "object", "properties": counts, "additionalProperties": false },
+            ],
+        })
+    }
 }

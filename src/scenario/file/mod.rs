@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::at::{At, Named};
-use super::units::{Amount, Count, Lasting, Rate, Seed, Share, Size};
+use super::units::{Count, Lasting, Rate, Seed, Share, Size};
 use crate::protocol::settings::Tier;
 
 pub(super) use expect::*;
@@ -59,10 +59,10 @@ pub(super) struct ScenarioFile {
     pub expect: Option<At<ExpectFile>>,
     /// Lines that must be in the hub's log.
     pub expect_log: Option<At<Vec<At<LogExpectFile>>>>,
-    /// Requests that the application server of `[upstream]` must have received, repeated ones among
-    /// them, by `validate`, `connect`, `connected`, `disconnected` or the name of a user event. A
-    /// share is one of the clients of all populations together.
-    pub expect_upstream: Option<At<Named<Amount>>>,
+    /// What the application server must have been asked, by `validate`, `connect`, `connected`,
+    /// `disconnected` or the name of a user event. A share is one of the clients of all populations
+    /// together.
+    pub expect_upstream: Option<At<Named<AskedFile>>>,
     /// Conditions on metrics, in k6's grammar: `message = ["p(99)<200ms"]`.
     pub thresholds: Option<At<Named<Vec<At<String>>>>>,
     /// What differs when a profile is in force, by `[hub] profile` or `--profile`.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::at::{At, Named};
-use super::super::plan::Verify;
+use super::super::plan::{KeyOf, Verify};
 use super::super::units::{Count, Lasting, Share, Size, Span};
 use super::population::EmptyFile;
 
@@ -15,6 +15,9 @@ use super::population::EmptyFile;
 pub(in crate::scenario) struct UpstreamFile {
     /// What becomes of an event whose signature or origin is missing or wrong. Default `ignore`.
     pub verify: Option<At<Verify>>,
+    /// Whose access keys signatures are verified with. Default `hub`: those of the hub whose events
+    /// come.
+    pub access_key: Option<At<KeyOf>>,
     /// Every request whose query lacks `code=` with this value is answered with 401. Default: no
     /// key is asked for.
     pub key: Option<At<String>>,

@@ -17,6 +17,8 @@ use crate::secret::Secret;
 pub struct UpstreamScript {
     /// What becomes of an event whose signature or origin is not acceptable.
     pub verify: Verify,
+    /// Whose access keys signatures are verified with.
+    pub access_key: KeyOf,
     /// Every request whose query lacks `code=` with this value is answered with 401, as a function
     /// app does. Never serialised.
     #[serde(skip)]
@@ -61,6 +63,17 @@ pub enum Verify {
     Ignore,
     /// 500 with [`crate::protocol::webhook::texts::TARGET_INVALID`], as other stacks do.
     Reject,
+}
+
+/// Whose access keys a server was set up with. A key itself never stands in a script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyOf {
+    /// Those of the hub whose events come. The default.
+    #[default]
+    Hub,
+    /// Those of another hub, as after a move or a key rotation: no signature is good.
+    AnotherHub,
 }
 
 /// A server that sleeps until somebody asks for something.

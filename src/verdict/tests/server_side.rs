@@ -5,7 +5,7 @@ use crate::event::HowEnded;
 use crate::measure::summary::LogTally;
 use crate::protocol::webhook::counts::RequestCounts;
 use crate::protocol::webhook::{RequestKind, UpstreamCounts, WebhookFailure};
-use crate::scenario::plan::{LogExpectation, RequestExpectation};
+use crate::scenario::plan::{LogExpectation, RequestExpectation, UpstreamCount};
 
 const EVENT: WebhookFailure = WebhookFailure::HttpHandlerUnexpectedResponse;
 
@@ -47,6 +47,35 @@ fn refusals_are_counted_by_status_and_the_list_is_whole() {
     assert_told(&plan, &fewer, path, Outcome::Fail, "refused with status 500: 9");
     let other = refused(&plan, &[(404, 1), (500, 10)]);
     assert_told(&plan, &other, path, Outcome::Fail, "refused with status 404: 1, status 500: 10");
+}
+
+#[test]
+fn what_refused_clients_read_is_compared_whole_and_somebody_must_have_read_it() {
+    let mut plan = plan(vec![population("fleet", 10)]);
+    expecting(&mut plan, 0, Claim::RefusedBody(vec![(500, "no".to_owned())]));
+    let path = "expect.fleet.claim";
+    let refused_with = |bodies: &[&str]| {
+        let mut summary = refused(&plan, &[]);
+        for body in bodies {
+            let observation = ClientObservation::Refused { status: 500, body: (*body).to_owned() };
+            let category = Some(SendEventFailed);
+            let key = CloseKey { population: 0, category, wire: None, observation };
+            summary.closes.insert(key, rows(5));
+        }
+        summary
+    };
+    let good = "refused with status 500: 5 x \"no\"";
+    assert_told(&plan, &refused_with(&["no"]), path, Outcome::Pass, good);
+    let both = "refused with status 500: 5 x \"no\", 5 x \"no!\"";
+    assert_told(&plan, &refused_with(&["no", "no!"]), path, Outcome::Fail, both);
+    assert_told(&plan, &refused_with(&[]), path, Outcome::Fail, "refused with status 500: nobody");
+    assert!(!super::decided(&plan, &refused_with(&[])));
+    assert!(super::decided(&plan, &refused_with(&["no"])));
+    for (bodies, outcome) in [(&[][..], Outcome::Undetermined), (&["other"][..], Outcome::Fail)] {
+        let ended = Some(HowEnded::Interrupted);
+        let summary = Summary { ended, ..refused_with(bodies) };
+        assert_eq!(told(&plan, &summary, path).0, outcome, "{bodies:?}");
+    }
 }
 
 #[test]
@@ -135,7 +164,12 @@ fn requests_are_those_that_the_application_server_received() {
     let kind = RequestKind::parse("connect").unwrap();
     let path = "expect_upstream.connect";
     let count = Quantity::exactly(40);
-    let wanted = RequestExpectation { kind: kind.clone(), count, path: path.into() };
+    let wanted = RequestExpectation {
+        kind: kind.clone(),
+        counted: UpstreamCount::Received,
+        count,
+        path: path.into(),
+    };
     plan.server_side.requests.push(wanted);
     let received = |received, of_further_kinds| {
         let counts = RequestCounts { received, ..RequestCounts::default() };
