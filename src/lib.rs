@@ -10,6 +10,7 @@
 //! | 0 words, no I/O | [`protocol`], [`measure`], [`event`], [`secret`] |
 //! | 1 meaning, no I/O | [`scenario`], [`pace`], [`predict`], [`verdict`], [`capacity`] |
 //! | 2 peers, bytes between them | [`net`], [`ws`], [`hub`], [`upstream`], [`client`] |
+//! | 2 likewise | [`handler_check`] |
 //! | 3 running | [`engine`] |
 //! | 4 telling | [`report`] |
 //! | 5 outside | [`cli`] |
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod client;
 pub mod engine;
 pub mod event;
+pub mod handler_check;
 pub mod hub;
 pub mod measure;
 pub mod net;

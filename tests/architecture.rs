@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module, and what it may import of this crate.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("secret", &[]),
     ("protocol", &["secret"]),
     ("event", &["secret", "protocol"]),
@@ -26,6 +26,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
         "upstream",
         &["secret", "protocol", "event", "measure", "scenario", "pace", "predict", "net", "ws"],
     ),
+    ("handler_check", &["secret", "protocol", "measure", "net"]),
     ("client", &["secret", "protocol", "event", "measure", "scenario", "pace", "net", "ws"]),
     (
         "engine",
@@ -37,15 +38,38 @@ const LAYERS: [(&str, &[&str]); 17] = [
     (
         "report",
         &[
-            "secret", "protocol", "event", "measure", "scenario", "pace", "capacity", "predict",
+            "secret",
+            "protocol",
+            "event",
+            "measure",
+            "scenario",
+            "pace",
+            "capacity",
+            "predict",
             "verdict",
+            "handler_check",
         ],
     ),
     (
         "cli",
         &[
-            "secret", "protocol", "event", "measure", "scenario", "pace", "capacity", "predict",
-            "verdict", "net", "ws", "hub", "upstream", "client", "engine", "report",
+            "secret",
+            "protocol",
+            "event",
+            "measure",
+            "scenario",
+            "pace",
+            "capacity",
+            "predict",
+            "verdict",
+            "net",
+            "ws",
+            "hub",
+            "upstream",
+            "handler_check",
+            "client",
+            "engine",
+            "report",
         ],
     ),
 ];

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`run`], [`check`], [`list`], [`show`], [`new`], [`schema`] | subcommands |
 //! | [`hub`], [`upstream`] | subcommands that serve |
+//! | [`upstream_check`] | what `squall upstream check` asks of somebody else's event handler |
 //! | [`pick`] | names, folders, categories and files to scenarios and plans |
 //! | [`target`] | what `--target` means, and the guard around what is not ours |
 //! | [`session`] | one run: hub, engine, recorder, verdict, files |
@@ -30,6 +31,7 @@ pub mod session;
 pub mod show;
 pub mod target;
 pub mod upstream;
+pub mod upstream_check;
 #[cfg(test)]
 mod upstream_runs;
 pub mod watch;
@@ -83,7 +85,7 @@ enum Command {
     Check(check::CheckArguments),
     /// Serve the emulated service alone
     Hub(hub::HubArguments),
-    /// Serve a scripted event handler: an application server that answers or misanswers
+    /// Serve a scripted event handler, or check somebody's real one
     Upstream(upstream::UpstreamArguments),
     /// Print a JSON Schema, for editors and for readers of results
     Schema(schema::SchemaArguments),
@@ -171,7 +173,8 @@ mod tests {
     fn every_flag_has_its_variable_and_no_help_shows_a_secret() {
         let command = Arguments::command();
         let mut flags = 0;
-        for sub in command.get_subcommands() {
+        let deeper = command.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for sub in command.get_subcommands().chain(deeper) {
             for argument in sub.get_arguments().filter(|argument| !argument.is_positional()) {
                 let Some(long) = argument.get_long().filter(|long| *long != "help") else {
                     continue;

@@ -194,22 +194,8 @@ pub fn guard(spec: &TargetSpec, owned: Option<&str>, plans: &[Plan]) -> Result<(
     if !remote {
         return Ok(());
     }
+    owns(&spec.endpoint, owned)?;
     let host = &spec.endpoint.host;
-    match owned {
-        Some(named) if named.eq_ignore_ascii_case(host) => {}
-        Some(named) => {
-            return Err(CliError::Refused {
-                why: format!("--i-own-this-target names {named}, but the target is {host}"),
-                hint: "name the very host of the target, if it is yours".to_owned(),
-            });
-        }
-        None => {
-            return Err(CliError::Refused {
-                why: format!("{host} is not loopback: Squall loads only what you say is yours"),
-                hint: format!("if it is yours to load: --i-own-this-target {host}"),
-            });
-        }
-    }
     let closes_all = |plan: &&Plan| {
         plan.faults.iter().any(|fault| matches!(fault.fault, Fault::CloseAll { .. }))
     };
@@ -220,6 +206,23 @@ pub fn guard(spec: &TargetSpec, owned: Option<&str>, plans: &[Plan]) -> Result<(
         });
     }
     Ok(())
+}
+
+/// Refuses an endpoint that is not loopback unless its host is named as the user's own.
+pub fn owns(endpoint: &Endpoint, named: Option<&str>) -> Result<(), CliError> {
+    let host = &endpoint.host;
+    match named {
+        _ if endpoint.is_loopback() => Ok(()),
+        Some(named) if named.eq_ignore_ascii_case(host) => Ok(()),
+        Some(named) => Err(CliError::Refused {
+            why: format!("--i-own-this-target names {named}, but the target is {host}"),
+            hint: "name the very host of the target, if it is yours".to_owned(),
+        }),
+        None => Err(CliError::Refused {
+            why: format!("{host} is not loopback: Squall loads only what you say is yours"),
+            hint: format!("if it is yours to load: --i-own-this-target {host}"),
+        }),
+    }
 }
 
 /// What a whole command uses of a target.

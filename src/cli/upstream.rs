@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::FalseyValueParser;
+use clap::{Args, Subcommand};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::hub::{reachable, shown};
 use super::interrupt::Interrupts;
 use super::target::secret;
+use super::upstream_check::{self, CheckArguments};
 use super::{CliError, Exit, pick, print, say};
 use crate::net::{Clock, ListenOptions, Listener, TcpListener};
 use crate::protocol::connection_string::{DEVELOPMENT_KEY, Scheme};
@@ -34,7 +35,23 @@ const ID_COLUMNS: usize = 36;
 
 /// Arguments of `squall upstream`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct UpstreamArguments {
+    #[command(subcommand)]
+    command: Option<UpstreamCommand>,
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum UpstreamCommand {
+    /// Ask somebody's real event handler what the service would, and judge its answers
+    Check(Box<CheckArguments>),
+}
+
+/// Arguments of the scripted event handler.
+#[derive(Debug, Args)]
+struct ServeArguments {
     /// Address to listen on; port 0 lets the system choose
     #[arg(long, env = "SQUALL_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
@@ -63,9 +80,17 @@ pub struct UpstreamArguments {
     verbose: bool,
 }
 
+/// Serves, or checks.
+pub fn main(arguments: &UpstreamArguments) -> Result<Exit, CliError> {
+    match &arguments.command {
+        Some(UpstreamCommand::Check(check)) => upstream_check::main(check),
+        None => serve_alone(&arguments.serve),
+    }
+}
+
 /// Serves until Ctrl-C. The first line on standard output is the URL template for the hub, alone,
 /// once connections are accepted; everything else goes to standard error.
-pub fn main(arguments: &UpstreamArguments) -> Result<Exit, CliError> {
+fn serve_alone(arguments: &ServeArguments) -> Result<Exit, CliError> {
     let script = script(arguments)?;
     let (keys, origins) = hub(arguments.connection_string.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -75,7 +100,7 @@ pub fn main(arguments: &UpstreamArguments) -> Result<Exit, CliError> {
     LocalSet::new().block_on(&runtime, serve(arguments, script, keys, origins))
 }
 
-fn script(arguments: &UpstreamArguments) -> Result<UpstreamScript, CliError> {
+fn script(arguments: &ServeArguments) -> Result<UpstreamScript, CliError> {
     match &arguments.script {
         Some(path) => {
             let environment = |name: &str| std::env::var(name).ok();
@@ -100,7 +125,7 @@ fn hub(given: Option<&Secret>) -> Result<(AccessKeys, Vec<String>), CliError> {
 }
 
 async fn serve(
-    arguments: &UpstreamArguments,
+    arguments: &ServeArguments,
     script: UpstreamScript,
     keys: AccessKeys,
     origins: Vec<String>,
@@ -138,7 +163,7 @@ async fn serve(
     Ok(Exit::AsExpected)
 }
 
-fn summary(local: SocketAddr, arguments: &UpstreamArguments, script: &UpstreamScript) -> String {
+fn summary(local: SocketAddr, arguments: &ServeArguments, script: &UpstreamScript) -> String {
     let what = match &arguments.script {
         Some(path) => {
             let rules = words::counted(script.rules.len() as u64, "rule");

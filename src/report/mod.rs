@@ -19,6 +19,7 @@
 pub mod difference;
 pub mod folder;
 mod gather;
+pub mod handler_check;
 pub mod hints;
 pub mod hlog;
 pub mod html;

@@ -31,6 +31,7 @@ mod units;
 pub use builtin::{Builtin, NoSuchScenario, builtins, resolve, template};
 pub use plan::{Plan, UpstreamScript};
 pub use schema::schema;
+pub use units::{parse_duration, parse_rate};
 
 use std::cell::RefCell;
 

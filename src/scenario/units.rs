@@ -250,6 +250,16 @@ impl FromStr for Lasting {
     }
 }
 
+/// Reads a duration as scenarios have it, for a command line; the error says what is expected.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    Lasting::parse(text).map(|of| of.0).map_err(|wanted| format!("expected {wanted}"))
+}
+
+/// Reads a rate likewise, in events per second.
+pub fn parse_rate(text: &str) -> Result<f64, String> {
+    Rate::parse(text).map(|of| of.0).map_err(|wanted| format!("expected {wanted}"))
+}
+
 fn unit_missing(what: &str, number: &str, units: &[&str]) -> Cow<'static, str> {
     let forms: Vec<String> = units.iter().map(|unit| format!("\"{number}{unit}\"")).collect();
     Cow::Owned(format!("a {what} with its unit: {}", forms.join(" or ")))

@@ -5,6 +5,8 @@
 
 mod answers;
 #[cfg(unix)]
+mod check;
+#[cfg(unix)]
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
