@@ -8,6 +8,7 @@
 //! | `table` | what units of a tier carry, as the performance guide states it |
 //! | `demand` | what a workload asks of each dimension |
 //! | `bill` | messages as billed |
+//! | `model` | what a hub is told that is to carry as much |
 //! | `sizing` | the ladder of unit counts, the first that fits, and what breaks first |
 //!
 //! # What adds up
@@ -37,6 +38,7 @@
 mod bill;
 mod demand;
 mod dimension;
+mod model;
 mod sizing;
 mod table;
 #[cfg(test)]
@@ -49,6 +51,7 @@ pub use bill::{
 };
 pub use demand::{Flow, THROUGHPUT_BYTES_MIN, demand, flow, flows};
 pub use dimension::{Dimension, Direction, Measure, Pattern};
+pub use model::{as_the_hub_says, throughput};
 pub use sizing::{Rung, Sizing, Utilisation, rung, size, utilisation};
 pub use table::{
     Capacity, FREE_PER_DAY, INCLUDED_PER_UNIT_DAY, capacities, connect_rate, sku, unit_steps,

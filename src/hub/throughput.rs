@@ -1,8 +1,8 @@
 //! The model of how much a hub can do per second (see [`crate::protocol::throughput`]): messages
 //! that come faster than that wait for their turn here, before they reach any queue.
 //!
-//! A message may go on at the instant from which the servers of its pattern are free for it, so
-//! that a hub below its limits delays nothing. Messages of one pattern never overtake each other.
+//! A message may go on at the instant from which the hub is free for it, so that a hub below its
+//! limits delays nothing. No message that waits is overtaken.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -22,22 +22,15 @@ use crate::protocol::throughput::{ConnectRate, Pattern, PatternCounters, Pattern
 #[error("As many messages wait for their turn as may on this hub.")]
 pub struct Overloaded;
 
-/// When servers are free, who waits for them, and what they have done.
+/// When the hub is free, who waits for it, and what it has done.
 #[derive(Debug, Default)]
 pub struct Throughput {
-    servers: RefCell<BTreeMap<Pattern, Servers>>,
+    free: Cell<Option<Instant>>,
+    counters: RefCell<BTreeMap<Pattern, PatternCounters>>,
     waiting: RefCell<BTreeMap<(Instant, u64), Waiting>>,
     numbered: Cell<u64>,
     earlier: Notify,
     tokens: Cell<Option<Tokens>>,
-}
-
-/// The two servers of a pattern.
-#[derive(Debug, Default)]
-struct Servers {
-    inbound_free: Option<Instant>,
-    outbound_free: Option<Instant>,
-    counters: PatternCounters,
 }
 
 /// A message that waits for its turn.
@@ -48,7 +41,7 @@ struct Waiting {
     receivers: Vec<Rc<Connection>>,
 }
 
-/// The bucket of new connections, in nanoseconds of its rate.
+/// The bucket of new connections.
 #[derive(Clone, Copy, Debug)]
 struct Tokens {
     /// When the bucket would be full again.
@@ -56,17 +49,17 @@ struct Tokens {
 }
 
 impl Throughput {
-    /// Counts start at nothing and nobody waits. Servers are free.
+    /// Counts start at nothing and nobody waits: the hub is free.
     pub fn restart(&self) {
-        self.servers.borrow_mut().clear();
+        self.free.set(None);
+        self.counters.borrow_mut().clear();
         self.waiting.borrow_mut().clear();
         self.tokens.set(None);
     }
 
     /// What was counted, by pattern.
     pub fn counters(&self) -> BTreeMap<Pattern, PatternCounters> {
-        let servers = self.servers.borrow();
-        servers.iter().map(|(pattern, servers)| (*pattern, servers.counters)).collect()
+        self.counters.borrow().clone()
     }
 
     /// Messages that wait now.
@@ -88,6 +81,9 @@ impl Throughput {
     }
 
     /// The instant at which a message may go on; `None` is now.
+    ///
+    /// It keeps the hub busy for as long as it makes the fullest measure of its pattern fuller, so
+    /// that over a while a pattern takes what its fullest measure says, however messages differ.
     fn turn(
         &self,
         pattern: Pattern,
@@ -96,28 +92,27 @@ impl Throughput {
         payload_bytes: u64,
     ) -> Option<Instant> {
         let now = Instant::now();
-        let mut servers = self.servers.borrow_mut();
-        let servers = servers.entry(pattern).or_default();
-        let inbound = servers.inbound_free.map_or(now, |free| free.max(now));
-        servers.inbound_free = Some(inbound + limits.inbound.busy(1, payload_bytes));
-        let outbound = servers.outbound_free.map_or(inbound, |free| free.max(inbound));
-        servers.outbound_free = Some(outbound + limits.outbound.busy(copies, payload_bytes));
-        let counters = &mut servers.counters;
+        let mut counters = self.counters.borrow_mut();
+        let counters = counters.entry(pattern).or_default();
         counters.messages += 1;
         counters.deliveries += copies;
-        let wait = outbound - now;
+        let before = counters.busy.fullest();
+        counters.busy += limits.busy(copies, payload_bytes);
+        let turn = self.free.get().map_or(now, |free| free.max(now));
+        self.free.set(Some(turn + (counters.busy.fullest() - before)));
+        let wait = turn - now;
         if wait.is_zero() {
             return None;
         }
         counters.waited += 1;
         let wait_us = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
         counters.longest_wait_us = counters.longest_wait_us.max(wait_us);
-        Some(outbound)
+        Some(turn)
     }
 
     fn refuse(&self, pattern: Pattern) {
-        let mut servers = self.servers.borrow_mut();
-        let counters = &mut servers.entry(pattern).or_default().counters;
+        let mut counters = self.counters.borrow_mut();
+        let counters = counters.entry(pattern).or_default();
         counters.messages += 1;
         counters.refused += 1;
     }
@@ -234,11 +229,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patterns_do_not_wait_for_each_other() {
+    async fn what_patterns_ask_for_adds_up() {
         let model = Throughput::default();
-        assert_eq!(model.turn(Pattern::BigGroup, &limits(1), 100, 10), None);
-        assert!(model.turn(Pattern::BigGroup, &limits(1), 1, 10).is_some());
-        assert_eq!(model.turn(Pattern::SmallGroup, &limits(1), 1, 10), None);
+        assert_eq!(model.turn(Pattern::BigGroup, &limits(100), 50, 10), None);
+        let now = Instant::now();
+        let turn = model.turn(Pattern::SmallGroup, &limits(10), 5, 10);
+        assert_eq!(turn, Some(now + Duration::from_millis(500)));
+        let turn = model.turn(Pattern::BigGroup, &limits(100), 1, 10);
+        assert_eq!(turn, Some(now + Duration::from_secs(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pattern_is_as_busy_as_its_fullest_measure_however_its_messages_differ() {
+        let model = Throughput::default();
+        let flow = |messages| Flow { messages, bytes: 1_000_000_000 };
+        let limits = PatternLimits { inbound: flow(100), outbound: flow(1_000) };
+        let now = Instant::now();
+        // 200 messages with 1 or 11 copies: 2 s of messages in, 1.2 s of messages out.
+        for n in 0..200 {
+            model.turn(Pattern::SmallGroup, &limits, if n % 2 == 0 { 1 } else { 11 }, 10);
+        }
+        let turn = model.turn(Pattern::SmallGroup, &limits, 1, 10);
+        assert_eq!(turn, Some(now + Duration::from_secs(2)));
     }
 
     #[tokio::test(start_paused = true)]

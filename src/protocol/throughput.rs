@@ -2,9 +2,10 @@
 //!
 //! Microsoft publishes the highest throughput per pattern at which 99 % of messages took less than
 //! a second (performance guide; service-side facts, 4.7) and calls it no hard limit. What happens
-//! past it is not published. The model here is Squall's own: each pattern has an inbound and an
-//! outbound server that take messages one after the other, so that past the limit messages wait
-//! longer and longer, and nothing else happens.
+//! past it is not published. The model here is Squall's own: the hub is one server that takes
+//! messages one after the other. A pattern keeps it as busy as the fullest of its four measures
+//! (messages and bytes, in and out) says, and what several patterns ask of it adds up. Past the
+//! limit messages wait longer and longer, and nothing else happens.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -64,20 +65,10 @@ pub struct Flow {
     pub bytes: u64,
 }
 
-impl Flow {
-    /// How long one server is busy with `copies` of a message.
-    #[must_use]
-    pub fn busy(&self, copies: u64, payload_bytes: u64) -> Duration {
-        let by_count = nanoseconds(copies, self.messages);
-        let by_bytes = nanoseconds(copies.saturating_mul(payload_bytes), self.bytes);
-        by_count.max(by_bytes)
-    }
-}
-
-/// So many things at so many a second.
-fn nanoseconds(things: u64, per_second: u64) -> Duration {
+/// How many nanoseconds so many things take at so many a second.
+fn at_rate(things: u64, per_second: u64) -> u64 {
     let whole = u128::from(things) * 1_000_000_000 / u128::from(per_second.max(1));
-    Duration::from_nanos(u64::try_from(whole).unwrap_or(u64::MAX))
+    u64::try_from(whole).unwrap_or(u64::MAX)
 }
 
 /// What a hub can do of one pattern.
@@ -87,6 +78,51 @@ pub struct PatternLimits {
     pub inbound: Flow,
     /// To clients.
     pub outbound: Flow,
+}
+
+impl PatternLimits {
+    /// How long a message keeps a hub busy by each measure.
+    #[must_use]
+    pub fn busy(&self, copies: u64, payload_bytes: u64) -> Busy {
+        let copied = copies.saturating_mul(payload_bytes);
+        Busy {
+            messages_in_ns: at_rate(1, self.inbound.messages),
+            bytes_in_ns: at_rate(payload_bytes, self.inbound.bytes),
+            messages_out_ns: at_rate(copies, self.outbound.messages),
+            bytes_out_ns: at_rate(copied, self.outbound.bytes),
+        }
+    }
+}
+
+/// How long a pattern keeps a hub busy, by each measure alone, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Busy {
+    /// Messages in.
+    pub messages_in_ns: u64,
+    /// Bytes in.
+    pub bytes_in_ns: u64,
+    /// Messages out.
+    pub messages_out_ns: u64,
+    /// Bytes out.
+    pub bytes_out_ns: u64,
+}
+
+impl Busy {
+    /// By the fullest measure.
+    #[must_use]
+    pub fn fullest(&self) -> Duration {
+        let inbound = self.messages_in_ns.max(self.bytes_in_ns);
+        Duration::from_nanos(inbound.max(self.messages_out_ns).max(self.bytes_out_ns))
+    }
+}
+
+impl std::ops::AddAssign for Busy {
+    fn add_assign(&mut self, more: Self) {
+        self.messages_in_ns = self.messages_in_ns.saturating_add(more.messages_in_ns);
+        self.bytes_in_ns = self.bytes_in_ns.saturating_add(more.bytes_in_ns);
+        self.messages_out_ns = self.messages_out_ns.saturating_add(more.messages_out_ns);
+        self.bytes_out_ns = self.bytes_out_ns.saturating_add(more.bytes_out_ns);
+    }
 }
 
 /// New connections: a token bucket. (For SignalR a Microsoft engineer has given figures per unit
@@ -144,6 +180,8 @@ pub struct PatternCounters {
     pub longest_wait_us: u64,
     /// Messages refused since too many waited.
     pub refused: u64,
+    /// How long they kept the hub busy.
+    pub busy: Busy,
 }
 
 #[cfg(test)]
@@ -152,10 +190,11 @@ mod tests {
 
     #[test]
     fn the_scarcer_of_count_and_bytes_decides_how_long_a_message_takes() {
-        let flow = Flow { messages: 3_000, bytes: 6_000_000 };
-        assert_eq!(flow.busy(3_000, 100), Duration::from_secs(1));
-        assert_eq!(flow.busy(3_000, 2_000), Duration::from_secs(1));
-        assert_eq!(flow.busy(3_000, 4_000), Duration::from_secs(2));
-        assert_eq!(flow.busy(0, 4_000), Duration::ZERO);
+        let inbound = Flow { messages: 30, bytes: 60_000 };
+        let outbound = Flow { messages: 3_000, bytes: 6_000_000 };
+        let limits = PatternLimits { inbound, outbound };
+        let ms = |copies, bytes| limits.busy(copies, bytes).fullest().as_millis();
+        assert_eq!((ms(3_000, 100), ms(3_000, 2_000), ms(3_000, 4_000)), (1_000, 1_000, 2_000));
+        assert_eq!((ms(0, 100), ms(0, 6_000)), (33, 100));
     }
 }

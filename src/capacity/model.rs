@@ -1,0 +1,51 @@
+//! What units of a tier carry, as a hub is told it: the model that `--consistency` runs against.
+
+use super::{Dimension, Direction, Measure, Pattern, Tier, Workload, capacities, connect_rate};
+use crate::protocol::throughput::{self as hub, ConnectRate, Flow, PatternLimits, Throughput};
+
+/// Stands for what is not bounded.
+const ANY: u64 = 1_000_000_000_000_000;
+
+/// The limits of a hub that carries what so many units carry, no more and no less.
+#[must_use]
+pub fn throughput(workload: &Workload, tier: Tier, units: u32) -> Throughput {
+    let capacities = capacities(tier, units, workload.revision, workload.inbound);
+    let of = |pattern, direction, measure| {
+        let dimension = Dimension::Traffic(pattern, direction, measure);
+        let found = capacities.iter().find(|capacity| capacity.dimension == dimension);
+        found.map_or(ANY, |capacity| whole(capacity.amount))
+    };
+    let flow = |pattern, direction| Flow {
+        messages: of(pattern, direction, Measure::Messages),
+        bytes: of(pattern, direction, Measure::Bytes),
+    };
+    let limits = |pattern| PatternLimits {
+        inbound: flow(pattern, Direction::In),
+        outbound: flow(pattern, Direction::Out),
+    };
+    let per_second = connect_rate(tier, units);
+    Throughput {
+        connects: Some(ConnectRate { per_second, burst: per_second }),
+        patterns: Pattern::ALL.into_iter().map(|of| (as_the_hub_says(of), limits(of))).collect(),
+        small_below: u32::try_from(workload.revision.small_group_below()).unwrap_or(u32::MAX),
+        ..Throughput::default()
+    }
+}
+
+/// A pattern in the hub's word.
+#[must_use]
+pub const fn as_the_hub_says(pattern: Pattern) -> hub::Pattern {
+    match pattern {
+        Pattern::BigGroups => hub::Pattern::BigGroup,
+        Pattern::SmallGroups => hub::Pattern::SmallGroup,
+        Pattern::UpstreamEcho => hub::Pattern::Echo,
+        Pattern::RestToUser => hub::Pattern::RestToUser,
+        Pattern::RestBroadcast => hub::Pattern::RestBroadcast,
+    }
+}
+
+/// The whole part; at least 1.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far below 2^53")]
+const fn whole(amount: f64) -> u64 {
+    if amount > 1.0 { amount as u64 } else { 1 }
+}
