@@ -57,6 +57,7 @@ impl Hub {
                     control,
                     seed: 1,
                     dialling: squall::net::Dialling::Sockets { ca_file: None },
+                    deliveries: None,
                     notices: None,
                 };
                 hub::serve(options, async { drop(stopped.await) }, Duration::from_secs(1)).await

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rand::RngExt as _;
+use tokio::sync::mpsc;
 
 use super::CliError;
 use super::served::{Served, Stopped};
@@ -43,11 +45,12 @@ struct Start {
     clock: Clock,
     seed: u64,
     key: Secret,
+    deliveries: Option<mpsc::Sender<Bytes>>,
 }
 
 impl Start {
     async fn serve(self, listener: Listener, dialling: Dialling, stopped: Stopped) {
-        let Self { settings, clock, seed, key } = self;
+        let Self { settings, clock, seed, key, deliveries } = self;
         let options = HubOptions {
             listener,
             clock,
@@ -56,6 +59,7 @@ impl Start {
             control: hub::ControlApi::Loopback,
             seed,
             dialling,
+            deliveries,
             notices: None,
         };
         hub::serve(options, stopped.asked(), DRAIN).await;
@@ -70,10 +74,11 @@ impl EmbeddedHub {
         clock: Clock,
         seed: u64,
         ca_file: Option<PathBuf>,
+        deliveries: Option<mpsc::Sender<Bytes>>,
     ) -> Result<Self, CliError> {
         let key = draw_key(seed);
         let buffers = settings.buffers;
-        let start = Start { settings, clock, seed, key: key.clone() };
+        let start = Start { settings, clock, seed, key: key.clone(), deliveries };
         let serve =
             move |listener, stopped| start.serve(listener, Dialling::Sockets { ca_file }, stopped);
         let served = Served::on_a_thread("hub", buffers, serve).await?;
@@ -87,10 +92,11 @@ impl EmbeddedHub {
         settings: HubSettings,
         clock: Clock,
         seed: u64,
+        deliveries: Option<mpsc::Sender<Bytes>>,
     ) -> Result<Self, CliError> {
         let key = draw_key(seed);
         let buffers = settings.buffers;
-        let start = Start { settings, clock, seed, key: key.clone() };
+        let start = Start { settings, clock, seed, key: key.clone(), deliveries };
         let dialling = Dialling::Links(network.clone());
         let serve = |listener, stopped| start.serve(listener, dialling, stopped);
         let served = Served::beside(network.clone(), "hub", VIRTUAL_HUB, buffers, serve)?;

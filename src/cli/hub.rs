@@ -1,12 +1,15 @@
 //! `squall hub`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use super::deliveries::DeliveryFile;
 use super::interrupt::Interrupts;
 use super::target::{self, secret};
 use super::{CliError, Exit, embedded, pick, print, say};
@@ -15,6 +18,7 @@ use crate::net::{Clock, Dialling, ListenOptions, Listener, TcpListener};
 use crate::protocol::connection_string::{DEVELOPMENT_KEY, Scheme};
 use crate::protocol::settings::{LifeSign, Tier};
 use crate::protocol::token::AccessKeys;
+use crate::protocol::webhook::EventSettings;
 use crate::protocol::{ConnectionString, Endpoint, HubSettings};
 use crate::report::words;
 use crate::scenario;
@@ -53,6 +57,9 @@ pub struct HubArguments {
         value_parser = secret
     )]
     access_key: Option<Secret>,
+    /// File for what event listeners hear of, one line of JSON each; it must not exist
+    #[arg(long, env = "SQUALL_EVENT_LISTENER_FILE", value_name = "FILE")]
+    event_listener_file: Option<PathBuf>,
     /// PEM file with certificates of event handlers to trust besides the system's
     #[arg(long, env = "SQUALL_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -89,7 +96,19 @@ pub fn main(arguments: HubArguments) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::Internal(format!("no runtime: {error}")))?;
-    LocalSet::new().block_on(&runtime, serve(arguments.listen, settings, key, dialling))
+    let file = arguments.event_listener_file.as_deref().map(DeliveryFile::create).transpose()?;
+    let (deliveries, file) = file.unzip();
+    let writer = file.map(DeliveryFile::write_on_a_thread).transpose()?;
+    let local = LocalSet::new();
+    let kept = arguments.event_listener_file.as_deref();
+    let served = serve(arguments.listen, settings, key, dialling, deliveries, kept);
+    let exit = local.block_on(&runtime, served);
+    // With its tasks everybody who delivers is gone, and so the writer ends.
+    drop(local);
+    if let Some(Ok(Err(error))) = writer.map(JoinHandle::join) {
+        return Err(error.into());
+    }
+    exit
 }
 
 async fn serve(
@@ -97,13 +116,15 @@ async fn serve(
     settings: HubSettings,
     key: Secret,
     dialling: Dialling,
+    deliveries: Option<mpsc::Sender<Bytes>>,
+    kept: Option<&Path>,
 ) -> Result<Exit, CliError> {
     let clock = Clock::system();
     let interrupts = Interrupts::listen("draining: open connections are closed with 1001")?;
     let bound = TcpListener::bind(ListenOptions { address, buffers: settings.buffers })
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (local, listener) = bound.map_err(|source| CliError::Listen { address, source })?;
-    say(&summary(local, &settings, listener.backlog()));
+    say(&summary(local, &settings, listener.backlog(), kept));
     let endpoint = Endpoint {
         scheme: Scheme::Http,
         host: reachable(local.ip()).to_string(),
@@ -122,6 +143,7 @@ async fn serve(
         control: ControlApi::Loopback,
         seed: clock.now_ns(),
         dialling,
+        deliveries,
         notices: Some(notices),
     };
     tokio::select! {
@@ -216,7 +238,26 @@ fn access_key(listen: SocketAddr, given: Option<Secret>) -> Result<Secret, CliEr
     }
 }
 
-fn summary(local: SocketAddr, settings: &HubSettings, backlog: u32) -> String {
+/// Who gets events, and where those go that nobody answers.
+fn events(events: &EventSettings, kept: Option<&Path>) -> String {
+    let handlers = match events.handlers.len() as u64 {
+        0 => "no event handlers".to_owned(),
+        count => format!("events to {}", words::counted(count, "event handler")),
+    };
+    let listeners = match (events.listeners.len() as u64, kept) {
+        (0, _) => return handlers,
+        (count, Some(file)) => {
+            format!("{}, into {}", words::counted(count, "event listener"), file.display())
+        }
+        (count, None) => format!(
+            "{}, who keep nothing without --event-listener-file",
+            words::counted(count, "event listener")
+        ),
+    };
+    format!("{handlers}\n  {listeners}")
+}
+
+fn summary(local: SocketAddr, settings: &HubSettings, backlog: u32, kept: Option<&Path>) -> String {
     let life = match settings.keep_alive.life {
         LifeSign::Pong => "pongs",
         LifeSign::AnyFrame => "any frame",
@@ -235,9 +276,6 @@ fn summary(local: SocketAddr, settings: &HubSettings, backlog: u32) -> String {
         words::duration(settings.keep_alive.timeout),
         words::bytes(settings.queue.bytes),
         words::number(settings.queue.messages),
-        match settings.events.handlers.len() as u64 {
-            0 => "no event handlers".to_owned(),
-            count => format!("events to {}", words::counted(count, "event handler")),
-        },
+        events(&settings.events, kept),
     )
 }

@@ -9,12 +9,14 @@
 //! | [`target`] | what `--target` means, and the guard around what is not ours |
 //! | [`session`] | one run: hub, engine, recorder, verdict, files |
 //! | [`world`], [`seeds`] | a virtual world; many of them, one a seed, on all cores |
+//! | [`deliveries`] | the file that event listeners deliver to |
 //! | [`embedded`] | the hub inside this process |
 //! | [`interrupt`] | Ctrl-C, once and twice |
 //! | [`watch`] | the one client whose story is told |
 //! | [`exit`], [`error`] | exit codes, and errors with hints |
 
 pub mod check;
+pub mod deliveries;
 pub mod embedded;
 pub mod error;
 pub mod exit;

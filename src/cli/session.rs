@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::CliError;
-use super::embedded::{EmbeddedHub, EmbeddedUpstream, UpstreamStart};
+use super::deliveries::DeliveryFile;
+use super::embedded::{self, EmbeddedHub, EmbeddedUpstream, UpstreamStart};
 use super::interrupt::Interrupts;
 use super::target::{self, TargetSpec};
 use super::watch::ClientArgument;
@@ -16,7 +18,7 @@ use crate::engine::{self, Control, EngineError, RunInput, Shards, Target, Watche
 use crate::event::{HowEnded, Warning};
 use crate::measure::Summary;
 use crate::net::{Clock, Connector, Network, budget};
-use crate::report::folder::{HTML, LATENCY, RUN};
+use crate::report::folder::{DELIVERIES, HTML, LATENCY, RUN};
 use crate::report::live::{Live, LiveMode};
 use crate::report::recorder::Latest;
 use crate::report::run_file::{
@@ -160,10 +162,12 @@ pub async fn live(
 ) -> Result<Lived, CliError> {
     let watched = context.watch.as_ref().map(|client| client.find(&plan)).transpose()?;
     let plan = Arc::new(plan);
+    let (deliveries, file) = delivery_file(context, &plan, keep)?.unzip();
+    let delivering = file.map(|file| tokio::task::spawn_local(file.write()));
     let opened = tokio::select! {
         biased;
         () = context.interrupts.first() => return Err(EngineError::Interrupted.into()),
-        opened = open(context, &plan) => opened?,
+        opened = open(context, &plan, deliveries) => opened?,
     };
     let mut secrets = context.secrets.clone();
     secrets.extend(opened.hub.as_ref().map(|hub| hub.key.clone()));
@@ -174,7 +178,7 @@ pub async fn live(
         Keep::Nothing => Recorder::without_files(live, redactor.clone()),
     };
     let mut facts = facts(context, &plan, &opened);
-    let (summary, recorded) = execute(context, &plan, &opened, watched, recorder).await;
+    let (summary, mut recorded) = execute(context, &plan, &opened, watched, recorder).await;
     let summary = match summary {
         Some(Ok(summary)) => summary,
         Some(Err(error)) => return Err(error.into()),
@@ -192,6 +196,11 @@ pub async fn live(
             () = context.interrupts.over() => {}
         }
     }
+    if let Some(delivering) = delivering
+        && let Ok(Ok(Err(error))) = tokio::time::timeout(embedded::DRAIN, delivering).await
+    {
+        recorded.warnings.insert(Warning::NotWritten { what: error.to_string() });
+    }
     if let Some(upstream) = opened.upstream {
         tokio::select! {
             biased;
@@ -208,9 +217,32 @@ pub async fn live(
     Ok(Lived { plan, summary, recorded, facts, how, redactor })
 }
 
+/// The file that the embedded hub's event listeners deliver to, where there are any. (A hub of its
+/// own has its own file.)
+fn delivery_file(
+    context: &Context,
+    plan: &Plan,
+    keep: &Keep,
+) -> Result<Option<(mpsc::Sender<Bytes>, DeliveryFile)>, CliError> {
+    match keep {
+        Keep::Folder(folder)
+            if context.target.is_none() && !plan.hub.events.listeners.is_empty() =>
+        {
+            DeliveryFile::create(&folder.file(DELIVERIES)).map(Some)
+        }
+        Keep::Folder(_) | Keep::Nothing => Ok(None),
+    }
+}
+
 /// Finds or starts what is loaded.
-async fn open(context: &Context, plan: &Plan) -> Result<Opened, CliError> {
-    let Some(spec) = &context.target else { return open_embedded(context, plan).await };
+async fn open(
+    context: &Context,
+    plan: &Plan,
+    deliveries: Option<mpsc::Sender<Bytes>>,
+) -> Result<Opened, CliError> {
+    let Some(spec) = &context.target else {
+        return open_embedded(context, plan, deliveries).await;
+    };
     let connector = Connector::new(spec.endpoint.clone(), context.ca_file.as_deref()).await?;
     let (mut control, mut upstream) = (Control::Absent, None);
     if let (TargetPlace::Loopback, Some(key)) = (spec.place, spec.access_key())
@@ -231,12 +263,16 @@ async fn open(context: &Context, plan: &Plan) -> Result<Opened, CliError> {
 }
 
 /// Starts a hub, and the application server behind it where the scenario has one.
-async fn open_embedded(context: &Context, plan: &Plan) -> Result<Opened, CliError> {
+async fn open_embedded(
+    context: &Context,
+    plan: &Plan,
+    deliveries: Option<mpsc::Sender<Bytes>>,
+) -> Result<Opened, CliError> {
     let (settings, clock, seed) = (plan.hub.clone(), context.clock, plan.seed);
     let (hub, upstream) = match context.shards {
         Shards::Threads(_) => {
-            let hub =
-                EmbeddedHub::on_a_thread(settings, clock, seed, context.ca_file.clone()).await?;
+            let ca_file = context.ca_file.clone();
+            let hub = EmbeddedHub::on_a_thread(settings, clock, seed, ca_file, deliveries).await?;
             let upstream = match upstream_start(context, plan, &hub.key) {
                 Some(start) => Some(EmbeddedUpstream::on_a_thread(start).await?),
                 None => None,
@@ -245,7 +281,7 @@ async fn open_embedded(context: &Context, plan: &Plan) -> Result<Opened, CliErro
         }
         Shards::Here => {
             let network = Network::start();
-            let hub = EmbeddedHub::beside(&network, settings, clock, seed)?;
+            let hub = EmbeddedHub::beside(&network, settings, clock, seed, deliveries)?;
             let start = upstream_start(context, plan, &hub.key);
             let upstream = start.map(|start| EmbeddedUpstream::beside(&network, start));
             (hub, upstream.transpose()?)

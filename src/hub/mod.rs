@@ -110,6 +110,9 @@ pub struct HubOptions {
     pub seed: u64,
     /// How event handlers are dialled.
     pub dialling: Dialling,
+    /// Where deliveries to event listeners go, one line of JSON each without its end. One that
+    /// finds no room is lost, and counted.
+    pub deliveries: Option<mpsc::Sender<bytes::Bytes>>,
     /// Where notices go; one that finds no room is lost.
     pub notices: Option<mpsc::Sender<Notice>>,
 }

@@ -111,7 +111,7 @@ impl Hub {
             timeline: Cell::new(0),
             phase: watch::Sender::new(Phase::Serving),
             runs: Runs::new(options.notices.clone()),
-            webhooks: Webhooks::new(options.dialling.clone()),
+            webhooks: Webhooks::new(options.dialling.clone(), options.deliveries.clone()),
             throughput: Throughput::default(),
             this: Weak::clone(this),
             settings: RefCell::new(Rc::clone(&start)),

@@ -255,7 +255,7 @@ fn connect(
         Err(_) => Mode::SimpleEvents,
     };
     let admission = admission(claims, simple_mode);
-    if hub.settings().events.handlers.is_empty() {
+    if hub.settings().events.is_empty() {
         return admission.admit(hub, None, ConnectAnswer::default()).map(Begun::Answered);
     }
     let dialogue = Rc::new(Dialogue::new(

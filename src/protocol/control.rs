@@ -42,7 +42,7 @@ pub const WEBHOOKS_PATH: &str = "/_squall/webhooks";
 pub const STORY_PATH: &str = "/_squall/story";
 
 /// Version of this API; engine and hub must agree.
-pub const CONTROL_VERSION: u32 = 3;
+pub const CONTROL_VERSION: u32 = 4;
 
 /// What a hub says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +178,10 @@ pub struct WebhookCounters {
     pub validation_requests: u64,
     /// Events that wait to be sent or answered now.
     pub under_way: u64,
+    /// Deliveries to event listeners; an event counts once for each that takes it.
+    pub deliveries: u64,
+    /// Those that were lost on their way into the file, which nothing waits for.
+    pub deliveries_lost: u64,
 }
 
 impl WebhookCounters {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub const EVENTS: &str = "events.ndjson";
 /// Resource-log records of the hub.
 pub const TRACE: &str = "trace.ndjson";
+/// Deliveries to event listeners of the embedded hub.
+pub const DELIVERIES: &str = "deliveries.ndjson";
 /// HDR interval log.
 pub const LATENCY: &str = "latency.hlog";
 /// Report for browsers.
@@ -106,7 +108,7 @@ impl RunFolder {
     /// Takes the folder away again when nothing happened in it: only empty files are removed, and
     /// the folder only when it is empty then.
     pub fn discard_if_empty(&self) {
-        for name in [EVENTS, TRACE] {
+        for name in [EVENTS, TRACE, DELIVERIES] {
             let path = self.file(name);
             if fs::metadata(&path).is_ok_and(|found| found.len() == 0) {
                 let _ = fs::remove_file(path);

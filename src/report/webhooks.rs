@@ -24,6 +24,17 @@ pub fn text(run: &RunFile, out: &mut String) {
     if webhooks.is_empty() {
         return;
     }
+    if webhooks.deliveries > 0 {
+        let lost = match webhooks.deliveries_lost {
+            0 => String::new(),
+            lost => format!(", {} of them lost on the way into the file", words::number(lost)),
+        };
+        let events = words::counted(webhooks.deliveries, "event");
+        let _ = writeln!(out, "\n{INDENT}event listeners: {events} delivered{lost}");
+    }
+    if webhooks.events.is_empty() {
+        return;
+    }
     let rows = webhooks.events.iter().map(|(event, of)| row(event, of)).collect();
     let _ = write!(out, "\n{}", table::render(&COLUMNS, rows));
     let _ = writeln!(
@@ -78,8 +89,13 @@ mod tests {
         counters.webhooks.events.insert("connect".into(), of);
         counters.webhooks.validations_good = 1;
         counters.webhooks.validation_requests = 1;
+        counters.webhooks.deliveries = 7;
+        counters.webhooks.deliveries_lost = 2;
         run.hub_counters = Some(counters);
         let text = told(&run);
+        let listeners =
+            "event listeners: 7 events delivered, 2 of them lost on the way into the file";
+        assert!(text.contains(listeners), "{text}");
         assert!(text.contains("500 × 80"), "{text}");
         assert!(text.contains("validations: 1 good, 0 bad, 1 requests"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");

@@ -60,6 +60,15 @@ impl Hub {
         self.connection_string.replace(&self.address().to_string(), &address.to_string())
     }
 
+    /// Asks it to end, and waits until it has.
+    #[cfg(unix)]
+    pub fn interrupt(mut self) {
+        let id = i32::try_from(self.process.id()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        assert!(self.process.wait().unwrap().success());
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()

@@ -101,6 +101,7 @@ impl TestHub {
             control,
             seed: 7,
             dialling: squall::net::Dialling::Sockets { ca_file: None },
+            deliveries: None,
             notices: Some(told),
         };
         let serving = tokio::task::spawn_local(serve(

@@ -7,11 +7,13 @@
 //! | may events be sent to a URL at all | `validation` |
 //! | `connect`, which decides whether a client is let in | `connect` |
 //! | `connected` and `disconnected`, which nobody waits for | `notice` |
+//! | who hears of events without an answer | `listeners` |
 //! | user events, one of a connection at a time | `user` |
 //! | counts and times | `tally` |
 
 mod connect;
 mod dialogue;
+mod listeners;
 mod notice;
 mod send;
 mod tally;
@@ -21,6 +23,9 @@ mod validation;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use super::state::{AliveGuard, Hub, Phase};
 use crate::net::{Dialling, Pool};
@@ -33,6 +38,7 @@ pub use dialogue::{Dialogue, Held};
 pub use notice::{connected, disconnected};
 pub use user::{UserEvent, raise};
 
+use listeners::Listeners;
 use tally::Tally;
 use validation::Validations;
 
@@ -42,6 +48,7 @@ pub struct Webhooks {
     pool: Pool,
     validations: Validations,
     tally: Tally,
+    listeners: Listeners,
     upstream: RefCell<Option<Endpoint>>,
     /// Gauge: tasks of events and validations.
     tasks: Cell<u64>,
@@ -59,11 +66,12 @@ impl Drop for EventGuard {
 
 impl Webhooks {
     /// Nobody was called yet.
-    pub fn new(dialling: Dialling) -> Self {
+    pub fn new(dialling: Dialling, deliveries: Option<mpsc::Sender<Bytes>>) -> Self {
         Self {
             pool: Pool::new(dialling),
             validations: Validations::default(),
             tally: Tally::default(),
+            listeners: Listeners::new(deliveries),
             upstream: RefCell::default(),
             tasks: Cell::new(0),
         }
@@ -75,6 +83,7 @@ impl Webhooks {
         self.pool.forget();
         self.validations.forget();
         self.tally.restart();
+        self.listeners.restart();
     }
 
     /// Once no client is there and no event is under way, connections to handlers are let go of.
@@ -88,7 +97,11 @@ impl Webhooks {
 
     /// Counts and gauges now.
     pub fn counters(&self) -> WebhookCounters {
-        self.tally.counters()
+        WebhookCounters {
+            deliveries: self.listeners.deliveries.get(),
+            deliveries_lost: self.listeners.lost.get(),
+            ..self.tally.counters()
+        }
     }
 
     /// How long events took.

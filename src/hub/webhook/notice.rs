@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::super::state::Hub;
 use super::super::{tally, trace};
 use super::dialogue::Dialogue;
+use super::listeners;
 use super::send::{Outgoing, send};
 use super::spawn;
 use crate::protocol::control::EventFailure;
@@ -36,24 +37,30 @@ pub fn disconnected(hub: &Rc<Hub>, dialogue: &Rc<Dialogue>, reason: &str) {
 
 fn tell(hub: &Rc<Hub>, dialogue: &Rc<Dialogue>, event: SystemEvent, body: Bytes) {
     let event = Event::System(event);
-    if dialogue.handler_of(&event).is_none() {
+    let has_handler = dialogue.handler_of(&event).is_some();
+    if !has_handler && !listeners::is_heard(dialogue, &event) {
         return;
     }
-    let id = dialogue.next_id();
+    let (id, content_type) = (dialogue.next_id(), SYSTEM_CONTENT_TYPE);
+    let outgoing = Outgoing { event, id, content_type, body };
+    listeners::deliver(hub, dialogue, &outgoing);
+    if !has_handler {
+        return;
+    }
+    let event = &outgoing.event;
     let under_way = hub.webhooks.tally.under_way.get();
     if under_way >= UNDER_WAY_MAX {
         if dialogue.timeline == hub.timeline.get() {
-            hub.webhooks.tally.count(&event, |of| of.begun += 1);
-            hub.webhooks.tally.failed(&event, EventFailure::Lost);
+            hub.webhooks.tally.count(event, |of| of.begun += 1);
+            hub.webhooks.tally.failed(event, EventFailure::Lost);
         }
-        let message = texts::sending_failed(&dialogue.hub_name, &event);
+        let message = texts::sending_failed(&dialogue.hub_name, event);
         let why = Some(format!("{under_way} events are under way"));
-        trace::event_failed(hub, dialogue, &event, WebhookFailure::EventLost, message, why);
+        trace::event_failed(hub, dialogue, event, WebhookFailure::EventLost, message, why);
         return;
     }
     tally::add(&hub.webhooks.tally.under_way, 1);
-    let content_type = SYSTEM_CONTENT_TYPE;
-    dialogue.notices.borrow_mut().push_back(Notice(Outgoing { event, id, content_type, body }));
+    dialogue.notices.borrow_mut().push_back(Notice(outgoing));
     if !dialogue.is_sending.replace(true) {
         spawn(hub, send_all(Rc::clone(hub), Rc::clone(dialogue)));
     }

@@ -111,7 +111,9 @@ async fn exchange(
         return Err(Failure::NotValidated);
     }
     let url = handler.url.fill(&dialogue.hub_name, outgoing.event.name());
-    let head = head(hub, dialogue, &url, outgoing);
+    let now = Duration::from_nanos(hub.clock.now_ns());
+    let cookies = dialogue.cookies.borrow().header(&url, now);
+    let head = head(hub, dialogue, cookies, outgoing);
     let mut headers = head.print().map_err(Failure::Header)?;
     headers.insert(0, host_header(&url).map_err(Failure::Header)?);
     let request = HttpRequest {
@@ -133,21 +135,21 @@ async fn exchange(
     Ok(answer)
 }
 
-fn head(hub: &Hub, dialogue: &Dialogue, url: &WebhookUrl, outgoing: &Outgoing) -> EventHead {
-    let now_ns = hub.clock.now_ns();
+/// Attributes of an event as it is now.
+pub fn head(hub: &Hub, dialogue: &Dialogue, cookies: String, outgoing: &Outgoing) -> EventHead {
     EventHead {
         event: outgoing.event.clone(),
         hub: dialogue.hub_name.to_string(),
         connection_id: dialogue.connection_id.to_string(),
         id: outgoing.id,
-        time: utc_seconds(now_ns),
+        time: utc_seconds(hub.clock.now_ns()),
         user_id: dialogue.user_id().to_string(),
         subprotocol: dialogue.subprotocol().to_string(),
         state: dialogue.state().clone(),
         signature: sign_event(&hub.keys, &dialogue.connection_id),
         origin: dialogue.origin().to_owned(),
         content_type: outgoing.content_type.to_owned(),
-        cookies: dialogue.cookies.borrow().header(url, Duration::from_nanos(now_ns)),
+        cookies,
     }
 }
 

@@ -108,6 +108,7 @@ impl Tally {
             validations_bad: self.validations_bad.get(),
             validation_requests: self.validation_requests.get(),
             under_way: self.under_way.get(),
+            ..WebhookCounters::default()
         }
     }
 

@@ -11,6 +11,7 @@ use super::super::fan_out::Message;
 use super::super::state::Hub;
 use super::super::{session, throughput, trace};
 use super::dialogue::Dialogue;
+use super::listeners;
 use super::send::{Heard, Outgoing, send};
 use super::spawn;
 use crate::net::http::HttpAnswer;
@@ -46,7 +47,8 @@ pub fn raise(
 ) {
     let UserEvent { name, ack_id, payload } = event;
     let event = Event::User(name);
-    if dialogue.handler_of(&event).is_none() {
+    let has_handler = dialogue.handler_of(&event).is_some();
+    if !has_handler && !listeners::is_heard(dialogue, &event) {
         let message = texts::not_found(&dialogue.hub_name, &event);
         let failure = WebhookFailure::EventHandlerNotFound;
         trace::event_failed(hub, dialogue, &event, failure, message, None);
@@ -63,6 +65,14 @@ pub fn raise(
         Payload::Binary(bytes) => Bytes::from(bytes),
     };
     let outgoing = Outgoing { event, id: dialogue.next_id(), content_type, body };
+    listeners::deliver(hub, dialogue, &outgoing);
+    if !has_handler {
+        // Heard by a listener, it is a success that nobody answers.
+        if let Some(ack_id) = ack_id {
+            session::acknowledge(hub, connection, ack_id, Ok(()));
+        }
+        return;
+    }
     dialogue.set_waiting(true);
     let task =
         deliver(Rc::clone(hub), Rc::clone(connection), Rc::clone(dialogue), outgoing, ack_id);

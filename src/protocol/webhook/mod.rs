@@ -1,11 +1,15 @@
 //! What a hub and the event handlers of an application say to each other: CloudEvents over HTTP,
 //! and the abuse protection before them (service-side facts, section 2).
 //!
+//! HTTP/1.1 is spoken, over http and https. HTTP/2, which the service tries first, is not: every
+//! handler takes both.
+//!
 //! | file | what |
 //! | --- | --- |
 //! | `request` | headers and bodies of events and validations |
 //! | `answer` | what handlers answer, and what it means |
 //! | `signature` | proof that an event comes from the hub |
+//! | `listener` | who hears of events without an answer, and what it gets |
 //! | `cookies` | what a handler has the hub send back to it |
 //! | `counts` | what a scripted handler counts, and its control API |
 //! | `settings` | which handler gets which event, and how hard the hub tries |
@@ -15,6 +19,7 @@
 pub mod answer;
 pub mod cookies;
 pub mod counts;
+pub mod listener;
 pub mod request;
 pub mod settings;
 pub mod signature;
@@ -24,6 +29,7 @@ pub mod texts;
 pub use answer::{BadAnswer, ConnectAnswer, allows_origin, user_event_answer};
 pub use cookies::CookieJar;
 pub use counts::{RequestKind, UpstreamCounts};
+pub use listener::{Delivery, EventListener};
 pub use request::{ConnectBody, DisconnectedBody, EventHead, NotAscii};
 pub use settings::{EventHandler, EventSettings, FailedUserEvent, RefusalBody, WebhookPolicy};
 pub use signature::{sign_event, verify_signature};

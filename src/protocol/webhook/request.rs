@@ -67,13 +67,19 @@ pub struct EventHead {
 }
 
 impl EventHead {
+    /// Hub and connection that it comes from.
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("/hubs/{}/client/{}", self.hub, self.connection_id)
+    }
+
     /// The headers, in the order of the service's documentation.
     ///
     /// # Errors
     ///
     /// A value that cannot stand in a header.
     pub fn print(&self) -> Result<Vec<(HeaderName, HeaderValue)>, NotAscii> {
-        let source = format!("/hubs/{}/client/{}", self.hub, self.connection_id);
+        let source = self.source();
         let mut headers = Vec::with_capacity(16);
         headers.push((CONTENT_TYPE, ascii(CONTENT_TYPE, &self.content_type)?));
         headers.push((REQUEST_ORIGIN, ascii(REQUEST_ORIGIN, &self.origin)?));
@@ -143,7 +149,7 @@ impl EventHead {
             content_type: text(&CONTENT_TYPE)?,
             cookies: text(&COOKIE)?,
         };
-        if needed(&SOURCE)? != format!("/hubs/{}/client/{}", head.hub, head.connection_id) {
+        if needed(&SOURCE)? != head.source() {
             return Err(format!("`{SOURCE}` is not of this hub and connection"));
         }
         Ok(head)

@@ -7,13 +7,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::template::{UrlTemplate, UserEventPattern};
-use super::{Event, SystemEvent};
+use super::{Event, EventListener, SystemEvent};
 
 /// What a hub does with events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSettings {
     /// Event handlers in order; the first that takes an event gets it.
     pub handlers: Vec<EventHandler>,
+    /// Event listeners; each that takes an event gets it.
+    pub listeners: Vec<EventListener>,
     /// Value of `WebHook-Request-Origin`, and the host that an allowed origin must name: a host
     /// without scheme, with or without port. `None` is the host by which the hub was reached.
     pub origin: Option<String>,
@@ -22,6 +24,12 @@ pub struct EventSettings {
 }
 
 impl EventSettings {
+    /// Whether nobody gets any event.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.handlers.is_empty() && self.listeners.is_empty()
+    }
+
     /// The handler that gets an event.
     #[must_use]
     pub fn handler_of(&self, event: &Event) -> Option<&EventHandler> {

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::super::file::{EventHandlerFile, HubFile, UpstreamFile, ValidationFile, WebhooksFile};
-use super::super::problem::Problem;
+use super::super::file::{
+    EventHandlerFile, EventListenerFile, HubFile, UpstreamFile, ValidationFile, WebhooksFile,
+};
+use super::super::problem::{Place, Problem};
 use super::super::units::{Lasting, Size};
 use super::{At, Context};
 use crate::protocol::Endpoint;
 use crate::protocol::control::UPSTREAM_HOST;
+use crate::protocol::webhook::listener::LISTENERS_MAX;
 use crate::protocol::webhook::{
-    EventHandler, EventSettings, UrlTemplate, UserEventPattern, WebhookPolicy,
+    EventHandler, EventListener, EventSettings, SystemEvent, UrlTemplate, UserEventPattern,
+    WebhookPolicy,
 };
 
 /// Retries of one event, at most.
@@ -21,6 +25,11 @@ const EVERY: &str = "*";
 pub(super) fn apply(context: &Context<'_>, file: &HubFile, settings: &mut EventSettings) {
     if let Some(handlers) = file.event_handlers.as_ref().and_then(At::get) {
         settings.handlers = handlers.iter().filter_map(|at| handler(context, at.get()?)).collect();
+    }
+    if let Some(at) = &file.event_listeners
+        && let Some(written) = at.get()
+    {
+        settings.listeners = listeners(context, at.place, written);
     }
     if let Some(webhooks) = file.webhooks.as_ref().and_then(At::get) {
         settings.origin = webhooks.origin.as_ref().and_then(|at| origin(context, at));
@@ -57,16 +66,83 @@ fn handler(context: &Context<'_>, file: &EventHandlerFile) -> Option<EventHandle
     };
     let url = file.url.get().map(|text| UrlTemplate::parse(text));
     let url = url.and_then(|parsed| parsed.map_err(|why| read(&file.url, why)).ok());
-    let user_events = match &file.user_events {
-        None => UserEventPattern::parse(EVERY).ok(),
-        Some(at) => {
-            let parsed = at.get().map(|text| UserEventPattern::parse(text));
-            parsed.and_then(|parsed| parsed.map_err(|why| read(at, why)).ok())
+    let user_events = user_events(context, file.user_events.as_ref());
+    let system_events = system_events(context, file.system_events.as_ref());
+    check_takes_something(
+        context,
+        (file.url.place, "this event handler"),
+        file.user_events.as_ref(),
+        &system_events,
+    );
+    Some(EventHandler { url: url?, user_events: user_events?, system_events })
+}
+
+fn listeners(
+    context: &Context<'_>,
+    place: Place,
+    written: &[At<EventListenerFile>],
+) -> Vec<EventListener> {
+    if written.len() > LISTENERS_MAX {
+        context.push(
+            Problem::new(place, format!("{} event listeners are too many", written.len()))
+                .label(format!("expected at most {LISTENERS_MAX}, as the service has it")),
+        );
+    }
+    let mut names = BTreeSet::new();
+    let listeners = written.iter().filter_map(At::get);
+    let listeners = listeners.filter_map(|file| {
+        if let Some(name) = file.name.get()
+            && !names.insert(name)
+        {
+            context.push(
+                Problem::new(file.name.place, format!("`{name}` stands here twice"))
+                    .label("expected each event listener to have a name of its own"),
+            );
         }
-    };
-    let written = file.system_events.as_ref().and_then(At::get).map_or(&[][..], Vec::as_slice);
+        listener(context, file)
+    });
+    listeners.collect()
+}
+
+fn listener(context: &Context<'_>, file: &EventListenerFile) -> Option<EventListener> {
+    let user_events = user_events(context, file.user_events.as_ref());
+    let system_events = system_events(context, file.system_events.as_ref());
+    if let Some(at) = &file.system_events
+        && system_events.contains(&SystemEvent::Connect)
+    {
+        context.push(
+            Problem::new(at.place, "event listeners never hear of `connect`")
+                .label("expected `connected` and `disconnected` at most")
+                .help("only an event handler is asked about it, since it must answer"),
+        );
+    }
+    check_takes_something(
+        context,
+        (file.name.place, "this event listener"),
+        file.user_events.as_ref(),
+        &system_events,
+    );
+    Some(EventListener { name: file.name.get()?.clone(), user_events: user_events?, system_events })
+}
+
+fn user_events(context: &Context<'_>, file: Option<&At<String>>) -> Option<UserEventPattern> {
+    let Some(at) = file else { return UserEventPattern::parse(EVERY).ok() };
+    match UserEventPattern::parse(at.get()?) {
+        Ok(pattern) => Some(pattern),
+        Err(why) => {
+            let what = format!("`{}` is not acceptable", at.path);
+            context.push(Problem::new(at.place, what).label(why));
+            None
+        }
+    }
+}
+
+fn system_events(
+    context: &Context<'_>,
+    file: Option<&At<Vec<At<SystemEvent>>>>,
+) -> BTreeSet<SystemEvent> {
     let mut system_events = BTreeSet::new();
-    for at in written {
+    for at in file.and_then(At::get).map_or(&[][..], Vec::as_slice) {
         if let Some(&event) = at.get()
             && !system_events.insert(event)
         {
@@ -76,17 +152,23 @@ fn handler(context: &Context<'_>, file: &EventHandlerFile) -> Option<EventHandle
             );
         }
     }
-    let handler = EventHandler { url: url?, user_events: user_events?, system_events };
-    let takes_nothing = handler.system_events.is_empty()
-        && file.user_events.as_ref().and_then(At::get).is_some_and(|text| text.trim().is_empty());
-    if takes_nothing {
+    system_events
+}
+
+fn check_takes_something(
+    context: &Context<'_>,
+    (place, who): (Place, &str),
+    user_events: Option<&At<String>>,
+    system_events: &BTreeSet<SystemEvent>,
+) {
+    let none = user_events.and_then(At::get).is_some_and(|text| text.trim().is_empty());
+    if none && system_events.is_empty() {
         context.push(
-            Problem::new(file.url.place, "this event handler takes no event")
+            Problem::new(place, format!("{who} takes no event"))
                 .label("it has neither user events nor system events")
                 .help("give it `user_events` or `system_events`, or leave it out"),
         );
     }
-    Some(handler)
 }
 
 fn origin(context: &Context<'_>, at: &At<String>) -> Option<String> {

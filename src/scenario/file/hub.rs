@@ -32,6 +32,8 @@ pub(in crate::scenario) struct HubFile {
     pub throughput: Option<At<ThroughputFile>>,
     /// Event handlers; the first that takes an event gets it. Default: none.
     pub event_handlers: Option<At<Vec<At<EventHandlerFile>>>>,
+    /// Event listeners, 10 at most; each that takes an event hears of it. Default: none.
+    pub event_listeners: Option<At<Vec<At<EventListenerFile>>>>,
     /// How hard the hub tries to reach event handlers, and what becomes of events that fail.
     pub webhooks: Option<At<WebhooksFile>>,
 }
@@ -99,6 +101,19 @@ pub(in crate::scenario) struct EventHandlerFile {
     /// User events: `*`, or names with commas between. Default `*`.
     pub user_events: Option<At<String>>,
     /// System events. Default: none.
+    pub system_events: Option<At<Vec<At<SystemEvent>>>>,
+}
+
+/// An event listener: what it hears of is written to a file, and a user event that only a listener
+/// takes is a success.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct EventListenerFile {
+    /// What its deliveries are known by in the file.
+    pub name: At<String>,
+    /// User events: `*`, or names with commas between. Default `*`.
+    pub user_events: Option<At<String>>,
+    /// System events: `connected`, `disconnected`. Default: none.
     pub system_events: Option<At<Vec<At<SystemEvent>>>>,
 }
 

@@ -31,6 +31,24 @@ fn event_handlers_stand_in_their_order() {
 }
 
 #[test]
+fn event_listeners_have_names_and_filters() {
+    let settings = events(
+        "[[hub.event_listeners]]\nname = \"audit\"\n\
+         system_events = [\"connected\", \"disconnected\"]\n\
+         [[hub.event_listeners]]\nname = \"chat\"\nuser_events = \"chat, join\"",
+    );
+    let hear = |event: Event| {
+        let hearing = settings.listeners.iter().filter(|listener| listener.takes(&event));
+        hearing.map(|listener| listener.name.as_str()).collect::<Vec<_>>()
+    };
+    let user = |name: &str| Event::User(EventName::parse(name).unwrap());
+    assert_eq!(hear(user("chat")), ["audit", "chat"]);
+    assert_eq!(hear(user("other")), ["audit"], "every user event");
+    assert_eq!(hear(Event::System(SystemEvent::Disconnected)), ["audit"]);
+    assert!(hear(Event::System(SystemEvent::Connect)).is_empty());
+}
+
+#[test]
 fn the_policy_is_the_emulators_but_for_what_is_written() {
     let settings = events(
         "[hub.webhooks]\norigin = \"hub.example:8080\"\nretry_after = [\"10ms\"]\n\

@@ -21,7 +21,7 @@ use squall::secret::Secret;
 use squall::ws::Opcode;
 use squall::ws::handshake::{UpgradeAnswer, UpgradeRequest, upgrade};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
 
@@ -264,6 +264,23 @@ pub struct World {
 
 /// Runs a test in a world with a hub at `http://hub:8080` and a handler at `http://app`.
 pub fn world(settings: HubSettings, test: impl AsyncFnOnce(&World, &Handler)) -> Counters {
+    heard_of(1, settings, test).0
+}
+
+/// The same, and what its event listeners heard.
+pub fn heard_in(
+    settings: HubSettings,
+    test: impl AsyncFnOnce(&World, &Handler),
+) -> (Counters, Vec<Value>) {
+    heard_of(1_000, settings, test)
+}
+
+/// The same with room for so many deliveries.
+fn heard_of(
+    room: usize,
+    settings: HubSettings,
+    test: impl AsyncFnOnce(&World, &Handler),
+) -> (Counters, Vec<Value>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -273,17 +290,26 @@ pub fn world(settings: HubSettings, test: impl AsyncFnOnce(&World, &Handler)) ->
         let network = Network::start();
         let app = network.listen("app", SocketBuffers::default()).unwrap();
         let handler = Handler::start(Listener::Links(app));
-        let (world, serving) = World::start(network, settings);
+        let (deliveries, mut delivered) = mpsc::channel(room);
+        let (world, serving) = World::start(network, settings, deliveries);
         soon(test(&world, &handler)).await;
         world.begin_stop();
         let counters = soon(serving).await.unwrap();
         assert_nothing_left(&counters);
-        counters
+        let mut heard = Vec::new();
+        while let Ok(line) = delivered.try_recv() {
+            heard.push(serde_json::from_slice(&line).unwrap());
+        }
+        (counters, heard)
     })
 }
 
 impl World {
-    fn start(network: Network, settings: HubSettings) -> (Self, JoinHandle<Counters>) {
+    fn start(
+        network: Network,
+        settings: HubSettings,
+        deliveries: mpsc::Sender<Bytes>,
+    ) -> (Self, JoinHandle<Counters>) {
         let endpoint = Endpoint { scheme: Scheme::Http, host: "hub".into(), port: Some(8080) };
         let listener = network.listen("hub:8080", SocketBuffers::default()).unwrap();
         let clock = Clock::fixed(EPOCH_NS);
@@ -299,6 +325,7 @@ impl World {
             control: ControlApi::Loopback,
             seed: 7,
             dialling: Dialling::Links(network.clone()),
+            deliveries: Some(deliveries),
             notices: None,
         };
         let stopped = async { drop(stopped.await) };

@@ -3,6 +3,7 @@
 mod connect;
 mod kit;
 mod life;
+mod listeners;
 mod reach;
 mod stacks;
 mod trouble;
