@@ -250,7 +250,7 @@ fn events(events: &EventSettings, kept: Option<&Path>) -> String {
             format!("{}, into {}", words::counted(count, "event listener"), file.display())
         }
         (count, None) => format!(
-            "{}, who keep nothing without --event-listener-file",
+            "{}: nothing is kept without --event-listener-file",
             words::counted(count, "event listener")
         ),
     };

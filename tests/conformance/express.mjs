@@ -229,6 +229,23 @@ try {
   check("wrong hub: told in the guide's words", unexpected.properties.message === "Sending message during operation "
     + "hub:mistaken,event:connect,type:sys,category:connections,requestType:Connect got unexpected response with "
     + "status code 404.", unexpected.properties.message);
+
+  // As somebody checks their own handler, and as somebody does whose path is wrong.
+  const asked = async (path) => {
+    const line = ["upstream", "check", `${upstream}${path}`, "--hub", "chat", "--for", "1s"];
+    const child = spawn(squall, line, {
+      env: { ...process.env, SQUALL_CONNECTION_STRING: connectionString },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let told = "";
+    child.stdout.on("data", (part) => { told += part; });
+    const [code] = await within(once(child, "close"), "squall upstream check", 30000);
+    return { code, told };
+  };
+  const checked = await asked("/api/webpubsub/hubs/{hub}/{event}");
+  check("squall upstream check passes", checked.code === 0, checked.told);
+  const elsewhere = await asked("/api/nothing/{event}");
+  check("squall upstream check of a wrong path fails", elsewhere.code === 99, elsewhere.told);
 } catch (error) {
   check("the script runs to its end", false, error.stack);
 }
