@@ -10,13 +10,14 @@ use super::{CliError, Exit, print, run};
 use crate::event::World;
 use crate::pace::{self, Purpose};
 use crate::predict::{
-    self, BudgetProblem, Conflict, ConflictKind, Fate, Forecast, HubPlace, Limits, Need,
+    self, BudgetProblem, Conflict, ConflictKind, Fate, Forecast, HandlerForecast, HubPlace, Limits,
+    Need, Refusal,
 };
 use crate::report::table::{self, Column};
 use crate::report::{text, words};
 use crate::scenario::Plan;
 use crate::scenario::plan::{Arrival, Claim, Population, PopulationIndex};
-use crate::verdict::Outcome;
+use crate::verdict::{self, Outcome};
 
 /// Arguments of `squall check`.
 #[derive(Debug, Args)]
@@ -102,6 +103,8 @@ impl<'a> Checked<'a> {
         let mut out = self.head();
         self.populations(&mut out);
         self.timeline(&mut out);
+        self.handler(&mut out);
+        self.servers(&mut out);
         self.needs(&mut out);
         let needs = match self.world {
             World::Sockets => {
@@ -159,6 +162,7 @@ impl<'a> Checked<'a> {
             Column::Words("predicted"),
             Column::Words("expected"),
         ];
+        let handler = predict::handler(self.plan);
         let rows = self.plan.populations.iter().zip(&self.forecasts).zip(0..);
         let rows = rows.map(|((population, forecast), index)| {
             let mut behaviour = words::behaviours(&population.behaviours);
@@ -176,7 +180,7 @@ impl<'a> Checked<'a> {
                 words::number(u64::from(population.count)),
                 words::arrival(&population.arrival),
                 behaviour,
-                forecast_words(forecast),
+                forecast_words(forecast, handler),
                 expected_words(self.plan, index),
             ]
         });
@@ -191,6 +195,42 @@ impl<'a> Checked<'a> {
             &[Column::Figures("at"), Column::Words("what")],
             rows.collect(),
         ));
+    }
+
+    /// What the event handler of `connect` is asked, and does.
+    fn handler(&self, out: &mut String) {
+        let Some(load) = predict::handler_load(self.plan) else { return };
+        let row = |what: &str, figure: String| vec![what.to_owned(), figure];
+        let at_most = |count: u64| format!("at most {}", words::number(count));
+        let mut rows = vec![
+            row("answers", handler_words(predict::handler(self.plan))),
+            row(
+                "requests per call",
+                match load.requests {
+                    of if of.at_least == of.at_most => words::number(of.at_most),
+                    of => {
+                        format!("{} to {}", words::number(of.at_least), words::number(of.at_most))
+                    }
+                },
+            ),
+            row("calls per second, as clients arrive", at_most(load.arriving)),
+        ];
+        if let Some(storm) = load.storm {
+            rows.push(row("calls per second, as they come back", at_most(storm)));
+        }
+        let _ = writeln!(out, "\n  {}", text::bold("Event handler of connect"));
+        out.push_str(&table::render(&[Column::Words("what"), Column::Words("foretold")], rows));
+    }
+
+    /// What the hub's log and the application server must have seen.
+    fn servers(&self, out: &mut String) {
+        let demands = verdict::server_side_demands(self.plan);
+        if demands.is_empty() {
+            return;
+        }
+        let rows = demands.into_iter().map(|(path, what)| vec![path, what]).collect();
+        let _ = writeln!(out, "\n  {}", text::bold("Expected of the servers"));
+        out.push_str(&table::render(&[Column::Names("where"), Column::Words("what")], rows));
     }
 
     fn needs(&self, out: &mut String) {
@@ -266,8 +306,31 @@ fn last_arrival(plan: &Plan, population: &Population) -> Option<Duration> {
     pace::arrivals(schedule, population.count, rng).last().map(|last| *start + last)
 }
 
-fn forecast_words(forecast: &Forecast) -> String {
+fn handler_words(handler: HandlerForecast) -> String {
+    match handler {
+        HandlerForecast::NotAsked => "nobody asks".to_owned(),
+        HandlerForecast::LetsIn => "lets everybody in".to_owned(),
+        HandlerForecast::Refuses(refusal) => refusal_words(refusal),
+        HandlerForecast::Open => "not foretold: it depends on when it is asked".to_owned(),
+    }
+}
+
+fn refusal_words(refusal: Refusal) -> String {
+    let Refusal { status, from, to, .. } = refusal;
+    let after = match (from == to, to.is_zero()) {
+        (_, true) => "at once".to_owned(),
+        (true, false) => format!("after {}", words::duration(to)),
+        (false, false) => {
+            format!("after {} to {}", words::duration(from), words::duration(to))
+        }
+    };
+    format!("refused with {status} {after}")
+}
+
+fn forecast_words(forecast: &Forecast, handler: HandlerForecast) -> String {
     match &forecast.fate {
+        Fate::Refused(refusal) => refusal_words(*refusal),
+        _ if handler == HandlerForecast::Open => "as the event handler answers".to_owned(),
         Fate::Leaves => "leave in order".to_owned(),
         Fate::Vanishes => "vanish".to_owned(),
         Fate::Cut { from, to } => format!(
@@ -296,12 +359,18 @@ fn expected_words(plan: &Plan, population: PopulationIndex) -> String {
     let of = plan.expectations.iter().filter(|expectation| expectation.population == population);
     let mut parts = Vec::new();
     for expectation in of {
-        if let Claim::Closes(closes) = &expectation.claim {
-            parts.extend(
-                closes.iter().map(|(category, quantity)| {
+        match &expectation.claim {
+            Claim::Closes(closes) => {
+                parts.extend(closes.iter().map(|(category, quantity)| {
                     format!("{category} {}", words::quantity(*quantity))
-                }),
-            );
+                }))
+            }
+            Claim::Refused(refused) => {
+                parts.extend(refused.iter().map(|(status, quantity)| {
+                    format!("HTTP {status} {}", words::quantity(*quantity))
+                }))
+            }
+            _ => {}
         }
     }
     if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }

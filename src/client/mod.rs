@@ -43,7 +43,7 @@ use crate::event::ClientEnd;
 use crate::measure::{LatencyKey, LatencyKind, LatencySet, Stage, StreamBook};
 use crate::net::{Clock, Connector, Pacer};
 use crate::scenario::Plan;
-use crate::scenario::plan::{GroupIndex, Population};
+use crate::scenario::plan::{GroupIndex, HANDSHAKE_MAX, Population};
 use crate::secret::Secret;
 
 pub use credentials::claims;
@@ -74,7 +74,7 @@ struct Limits {
 /// Limits of every run.
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(10),
-    handshake: Duration::from_secs(10),
+    handshake: HANDSHAKE_MAX,
     parting: Duration::from_secs(1),
 };
 

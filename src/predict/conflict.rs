@@ -1,15 +1,17 @@
 //! Expectations that contradict the forecast: told before a run, so that nobody waits for what
 //! cannot come.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use super::handler::{HandlerForecast, Refusal, handler};
 use super::{Fate, Forecast, forecasts, words};
 use crate::measure::summary::Since;
 use crate::protocol::CloseCategory;
-use crate::protocol::webhook::{Event, SystemEvent};
+use crate::protocol::webhook::{Event, RequestKind, SystemEvent};
 use crate::scenario::Plan;
-use crate::scenario::plan::{Claim, Expectation, Quantity, ReconnectPolicy};
+use crate::scenario::plan::{Claim, Expectation, Quantity, ReconnectPolicy, UpstreamCount};
 
 /// How far an expectation and the forecast are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +43,14 @@ impl fmt::Display for Conflict {
 #[must_use]
 pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
     let forecasts = forecasts(plan);
+    let handler = handler(plan);
+    let is_open = matches!(handler, HandlerForecast::LetsIn | HandlerForecast::Open);
     let mut conflicts = Vec::new();
     for expectation in &plan.expectations {
         let Some(forecast) = forecasts.get(usize::from(expectation.population)) else { continue };
         let found = match &expectation.claim {
-            // What a handler answers is not foretold.
-            Claim::Closes(_) if asks_a_handler(plan) => Vec::new(),
+            // What a handler answers, and does later, is not foretold.
+            Claim::Closes(_) if is_open => Vec::new(),
             Claim::Closes(wanted) => closes(wanted, forecast),
             Claim::CloseWithin { category, since, from, to } => {
                 close_within(plan, forecast, *category, *since, (*from, *to)).into_iter().collect()
@@ -56,9 +60,17 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
                 ConflictKind::Contradiction,
                 "nothing goes wrong on purpose, so there is no time after it to compare".to_owned(),
             )],
-            Claim::Refused(_)
-            | Claim::RefusedBody(_)
-            | Claim::Opens(_)
+            Claim::Refused(wanted) => match forecast.fate {
+                Fate::Refused(refusal) => refused(wanted, forecast, refusal),
+                _ => Vec::new(),
+            },
+            Claim::Opens(wanted) => match forecast.fate {
+                Fate::Refused(_) if wanted.at_least > 0 => {
+                    vec![ruled_out("demands opens", &forecast.fate)]
+                }
+                _ => Vec::new(),
+            },
+            Claim::RefusedBody(_)
             | Claim::Amplification { .. }
             | Claim::DeliveryComplete
             | Claim::QueueAtCloseJustOverLimit { .. }
@@ -70,7 +82,68 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
             text,
         }));
     }
+    if let HandlerForecast::Refuses(refusal) = handler {
+        conflicts.extend(requests(plan, &forecasts, refusal));
+    }
     conflicts
+}
+
+/// A demand that the forecast rules out.
+fn ruled_out(demand: &str, foretold: &Fate) -> Found {
+    (ConflictKind::Contradiction, format!("{demand}, but {}", fate(foretold)))
+}
+
+/// Whether no number is both.
+const fn are_apart(one: Quantity, other: Quantity) -> bool {
+    one.at_most < other.at_least || other.at_most < one.at_least
+}
+
+/// Refusals that a handler's answer to everybody rules out.
+fn refused(wanted: &[(u16, Quantity)], forecast: &Forecast, refusal: Refusal) -> Vec<Found> {
+    let nothing = Quantity::exactly(0);
+    let told = forecast.drops.get(&refusal.category).copied().unwrap_or(nothing);
+    let statuses: BTreeSet<u16> =
+        wanted.iter().map(|(status, _)| *status).chain([refusal.status]).collect();
+    let conflict = |status: u16| {
+        let demanded = wanted.iter().find(|(of, _)| *of == status).map_or(nothing, |(_, of)| *of);
+        let told = if status == refusal.status { told } else { nothing };
+        let demand = format!("demands status {status} {}", words::quantity(demanded));
+        are_apart(told, demanded).then(|| ruled_out(&demand, &forecast.fate))
+    };
+    statuses.into_iter().filter_map(conflict).collect()
+}
+
+/// Counts of `connect` that a handler's answer to everybody rules out.
+fn requests(plan: &Plan, forecasts: &[Forecast], refusal: Refusal) -> Vec<Conflict> {
+    let connect = RequestKind::Event(Event::System(SystemEvent::Connect));
+    let calls = forecasts.iter().filter_map(|forecast| forecast.drops.get(&refusal.category));
+    let calls = calls.fold(Quantity::exactly(0), |sum, of| Quantity {
+        at_least: sum.at_least.saturating_add(of.at_least),
+        at_most: sum.at_most.saturating_add(of.at_most),
+    });
+    let made = Quantity {
+        at_least: calls.at_least.saturating_mul(refusal.requests),
+        at_most: calls.at_most.saturating_mul(refusal.requests),
+    };
+    let of_connect = plan.server_side.requests.iter().filter(|wanted| wanted.kind == connect);
+    let conflicts = of_connect.filter_map(|wanted| {
+        let told = match wanted.counted {
+            UpstreamCount::Calls => calls,
+            UpstreamCount::Requests | UpstreamCount::Received => made,
+            UpstreamCount::ReceivedPerSecond | UpstreamCount::RequestsPerSecond => return None,
+        };
+        are_apart(told, wanted.count).then(|| Conflict {
+            kind: ConflictKind::Contradiction,
+            path: wanted.path.clone(),
+            text: format!(
+                "demands {}, foretold {}: {}",
+                words::quantity(wanted.count),
+                words::quantity(told),
+                fate(&Fate::Refused(refusal))
+            ),
+        })
+    });
+    conflicts.collect()
 }
 
 /// Whether an event handler decides over every connection.
@@ -164,6 +237,14 @@ fn fate(fate: &Fate) -> String {
         }
         Fate::Dropped { category, from, to } => {
             format!("{category} comes first, {} to {} after its cause", time(from), time(to))
+        }
+        Fate::Refused(Refusal { status, from, to, .. }) => {
+            let after = match (from == to, to.is_zero()) {
+                (_, true) => "at once".to_owned(),
+                (true, false) => format!("after {}", time(to)),
+                (false, false) => format!("after {} to {}", time(from), time(to)),
+            };
+            format!("the event handler has everybody refused with {status}, {after}")
         }
         Fate::Ambiguous { first, second } => race(*first, *second),
     }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::behaviour::{Cause, Chance, End, causes};
+use super::handler::{HandlerForecast, Refusal, handler};
 use super::{Fate, cap, fault, flow, rate};
 use crate::pace::{self, Purpose};
 use crate::protocol::CloseCategory;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Arrival, Fault, Population, PopulationIndex, Quantity, ReconnectPolicy,
+    Arrival, Fault, FaultAt, Population, PopulationIndex, Quantity, Reconnect, ReconnectAfter,
+    ReconnectPolicy,
 };
 
 /// A connection that is younger than this when a fault strikes may not be open yet.
@@ -29,6 +31,10 @@ pub struct Forecast {
 pub fn forecasts(plan: &Plan) -> Vec<Forecast> {
     let arrivals: Vec<Vec<Duration>> =
         plan.populations.iter().map(|population| arrivals(plan, population)).collect();
+    if let HandlerForecast::Refuses(refusal) = handler(plan) {
+        let of = plan.populations.iter().zip(&arrivals);
+        return of.map(|(of, arrivals)| refused(plan, of, arrivals, refusal)).collect();
+    }
     let refusals = cap::refusals(plan, &arrivals);
     let throttled = rate::refusals(plan, &arrivals);
     (0..)
@@ -38,6 +44,31 @@ pub fn forecasts(plan: &Plan) -> Vec<Forecast> {
             Seer { plan, index, population, arrivals, refused, throttled }.forecast()
         })
         .collect()
+}
+
+/// The forecast of a population that is never let in: nothing else happens to it.
+fn refused(
+    plan: &Plan,
+    population: &Population,
+    arrivals: &[Duration],
+    refusal: Refusal,
+) -> Forecast {
+    // Whose handshake is cut short is not refused.
+    let cuts = |at: &FaultAt| matches!(at.fault, Fault::Freeze { .. } | Fault::Leave { .. });
+    let is_calm = population.shaping.is_ideal()
+        && population.is_well_behaved()
+        && !plan.faults.iter().any(cuts);
+    let in_time = |at: &&Duration| at.saturating_add(refusal.to) < plan.duration;
+    let at_least = if is_calm { arrivals.iter().filter(in_time).count() as u64 } else { 0 };
+    let count = u64::from(population.count);
+    let Reconnect { policy, after, attempts, .. } = &population.reconnect;
+    let at_most = match (policy, after) {
+        (ReconnectPolicy::None, _) | (_, ReconnectAfter::Drop) => count,
+        (_, ReconnectAfter::Any) => attempts
+            .map_or(u64::MAX, |more| count.saturating_mul(u64::from(more).saturating_add(1))),
+    };
+    let drops = [(refusal.category, Quantity { at_least, at_most })].into();
+    Forecast { fate: Fate::Refused(refusal), drops }
 }
 
 /// Planned instants of a population's arrivals, ascending, from the start of the timeline. Of

@@ -11,6 +11,7 @@
 //! | `link` | what shaping leads to by itself |
 //! | `fault` | whom the faults of the timeline drop |
 //! | `cap` | who is refused when more arrive than the tier allows |
+//! | `handler` | what the event handler of `connect` does to everybody |
 //! | `forecast` | all of that, per population |
 //! | `conflict` | expectations that contradict the forecast |
 //! | `world` | what only the virtual world can do, and what it rounds |
@@ -23,6 +24,7 @@ mod conflict;
 mod fault;
 mod flow;
 mod forecast;
+mod handler;
 mod kernel;
 mod link;
 mod need;
@@ -41,6 +43,7 @@ pub use budget::{BudgetProblem, Limits, budget_problem};
 pub use conflict::{Conflict, ConflictKind, asks_a_handler, conflicts};
 pub use fault::addressed;
 pub use forecast::{Forecast, forecasts, last_arrival};
+pub use handler::{HandlerForecast, HandlerLoad, Refusal, handler, handler_load};
 pub use kernel::absorption;
 pub use need::need;
 pub use world::{OnlySockets, OnlyVirtual, Rounded, only_sockets, only_virtual, rounded};
@@ -106,6 +109,8 @@ pub enum Fate {
         /// The other; Normal when it may as well not be dropped at all.
         second: CloseCategory,
     },
+    /// The event handler has each of its attempts refused.
+    Refused(Refusal),
     /// Its client ends it without a close handshake.
     Vanishes,
     /// A middlebox cuts its link this long after it opened, again whenever it is back.

@@ -392,6 +392,10 @@ pub enum ReconnectAfter {
 /// because a plan with a message that never fits is refused before anything runs.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a client waits for the answer to its upgrade request. It stands here because what is
+/// foretold depends on it.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
 /// Most bytes a client's frame has before its payload: 10 of header and 4 of mask (RFC 6455, 5.2).
 pub const CLIENT_FRAME_HEADER_BYTES_MAX: usize = 14;
 

@@ -441,6 +441,7 @@ pub fn is_expected(plan: &Plan, population: PopulationIndex, category: CloseCate
         || match predict::fates(plan).get(usize::from(population)) {
             Some(Fate::Dropped { category: predicted, .. }) => *predicted == category,
             Some(Fate::Ambiguous { first, second }) => *first == category || *second == category,
+            Some(Fate::Refused(refusal)) => refusal.category == category,
             Some(Fate::Leaves | Fate::Vanishes | Fate::Cut { .. }) | None => false,
         }
 }

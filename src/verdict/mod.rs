@@ -30,6 +30,7 @@ pub use earliest::earliest_end;
 pub use expectation::is_expected;
 pub use invariant::is_disturbed;
 pub use matrix::is_allowed_cell;
+pub use server_side::server_side_demands;
 pub use spoil::SEND_LAG_P99_MAX;
 
 use crate::measure::Summary;

@@ -18,6 +18,18 @@ pub(super) fn findings(plan: &Plan, summary: &Summary) -> Vec<Finding> {
     log.chain(requests).map(|(path, answer)| answer.finding(CheckKind::Expectation, path)).collect()
 }
 
+/// What the log and the application server must have seen: where that stands, and what it is.
+#[must_use]
+pub fn server_side_demands(plan: &Plan) -> Vec<(String, String)> {
+    let expected = &plan.server_side;
+    let log = expected.log.iter().map(|wanted| (wanted.path.clone(), line(wanted)));
+    let asked = expected.requests.iter().map(|wanted| {
+        let text = format!("{} {}", what(wanted), words::quantity(wanted.count));
+        (wanted.path.clone(), text)
+    });
+    log.chain(asked).collect()
+}
+
 /// Whether every line of the log that is demanded has come.
 pub(super) fn is_decided(plan: &Plan, summary: &Summary) -> bool {
     plan.server_side.log.iter().all(|wanted| {
@@ -51,11 +63,17 @@ fn holds(wanted: Quantity, count: u64, unknown: u64) -> Option<bool> {
     }
 }
 
-fn log(summary: &Summary, wanted: &LogExpectation) -> Answer {
-    let mut expected = format!("{} lines {}", wanted.event.name(), words::quantity(wanted.count));
-    if let Some(message) = &wanted.message {
-        expected = format!("{expected}: {message}");
+/// Lines that are demanded.
+fn line(wanted: &LogExpectation) -> String {
+    let lines = format!("{} lines {}", wanted.event.name(), words::quantity(wanted.count));
+    match &wanted.message {
+        Some(message) => format!("{lines}: {message}"),
+        None => lines,
     }
+}
+
+fn log(summary: &Summary, wanted: &LogExpectation) -> Answer {
+    let expected = line(wanted);
     let Some(log) = &summary.log else {
         return Answer::of(None, expected, NOT_OBSERVED.to_owned(), Rests::Counts);
     };
