@@ -291,6 +291,8 @@ pub struct ClientEnd {
     /// What of it is lost at the end of its streams; empty in a row, where it is settled.
     #[serde(skip)]
     pub tails: Vec<LostTail>,
+    /// Events of this connection that were to come back to it: all that it sent are expected.
+    pub replies: DeliveryTally,
 }
 
 /// Longest start of a refusal's body that is kept, in characters.
@@ -402,7 +404,7 @@ pub enum HandshakeFailure {
     Cancelled,
 }
 
-/// Delivery of load messages to one connection, or a sum of such.
+/// Delivery of load messages (or of replies to events) to one connection, or a sum of such.
 ///
 /// `expected == received_unique + lost`, where `received_unique = received - duplicated`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -251,6 +251,13 @@ impl<'a> Checked<'a> {
             rows.push(row("ports", words::number(need.ports), of(self.limits.ports)));
             rows.push(row("kernel memory", words::bytes(need.kernel_bytes), String::new()));
         }
+        if need.user_events > 0 {
+            let each_second = words::number(need.user_events_per_second);
+            rows.extend([
+                row("user events to handlers", words::number(need.user_events), String::new()),
+                row("user events per second", each_second, String::new()),
+            ]);
+        }
         rows.extend([
             row("messages in", words::number(need.messages_in), String::new()),
             row("messages out", words::number(need.messages_out), String::new()),

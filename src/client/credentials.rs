@@ -9,7 +9,7 @@ use crate::protocol::attempt::ATTEMPT_PARAMETER;
 use crate::protocol::token::{Claims, sign};
 use crate::protocol::{AttemptId, Subprotocol};
 use crate::scenario::Plan;
-use crate::scenario::plan::{Senders, TokenPolicy, UserPolicy};
+use crate::scenario::plan::{Destination, TokenPolicy, UserPolicy};
 use crate::secret::Secret;
 
 /// What need not be escaped in a path segment or a query value (RFC 3986, unreserved).
@@ -31,8 +31,10 @@ pub fn claims(plan: &Plan, population: u16, index: u32, audience: String, now_s:
         }
     }
     for traffic in &plan.traffic {
-        let role = format!("webpubsub.sendToGroup.{}", group(&traffic.to));
-        if sender_position(&traffic.from, population, index).is_some() && !roles.contains(&role) {
+        // Events need no role.
+        let Destination::Group(to) = &traffic.to else { continue };
+        let role = format!("webpubsub.sendToGroup.{}", group(to));
+        if traffic.from.position(population, index).is_some() && !roles.contains(&role) {
             roles.push(role);
         }
     }
@@ -48,16 +50,6 @@ pub fn claims(plan: &Plan, population: u16, index: u32, audience: String, now_s:
         },
         roles,
         groups,
-    }
-}
-
-/// Which of the senders a client is, from 0; `None` when it is none of them.
-pub(super) fn sender_position(senders: &Senders, population: u16, index: u32) -> Option<u32> {
-    match *senders {
-        Senders::Clients { population: senders, first, count } if senders == population => {
-            index.checked_sub(first).filter(|position| *position < count)
-        }
-        _ => None,
     }
 }
 

@@ -231,6 +231,7 @@ impl VirtualClient {
             pings: 0,
             pongs: 0,
             delivery: DeliveryTally::default(),
+            replies: DeliveryTally::default(),
             tails: Vec::new(),
         });
         Ended { at, wish, was_open: false }
@@ -267,6 +268,7 @@ impl VirtualClient {
             pings: counts.pings,
             pongs: counts.pongs,
             delivery: ending.delivery,
+            replies: ending.replies,
             tails: std::mem::take(&mut ending.tails),
         };
         me.tell(|| ClientStep::Ended {

@@ -31,6 +31,7 @@ mod talk;
 mod tests;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -42,12 +43,12 @@ use tokio::time::Instant;
 use crate::event::ClientEnd;
 use crate::measure::{LatencyKey, LatencyKind, LatencySet, Stage, StreamBook};
 use crate::net::{Clock, Connector, Pacer};
+use crate::protocol::subprotocol::AckFailure;
 use crate::scenario::Plan;
-use crate::scenario::plan::{GroupIndex, HANDSHAKE_MAX, Population};
+use crate::scenario::plan::{Destination, GroupIndex, HANDSHAKE_MAX, Population, Reply};
 use crate::secret::Secret;
 
 pub use credentials::claims;
-use credentials::sender_position;
 use publish::{Published, Publisher};
 use session::Session;
 pub use story::{ClientStoryLine, Story, WatchedClient};
@@ -134,7 +135,7 @@ pub struct ShardCounts {
     /// Messages published.
     pub published: Cell<u64>,
     /// Acknowledgements that failed, per population.
-    pub acks_failed: RefCell<Vec<u64>>,
+    pub acks_failed: RefCell<Vec<BTreeMap<AckFailure, u64>>>,
     /// Publishes refused because the outbox was full or the client was not connected, per
     /// population.
     pub not_sent: RefCell<Vec<u64>>,
@@ -195,16 +196,40 @@ impl Identity {
     /// Numbers of the streams a group's member receives: of every sender to it, but for its own
     /// where the hub sends nothing back.
     fn streams_to(&self, group: GroupIndex) -> Vec<u32> {
-        let traffic = self.shard.plan.traffic.iter().filter(|traffic| traffic.to == group);
+        let to = Destination::Group(group);
+        let traffic = self.shard.plan.traffic.iter().filter(move |traffic| traffic.to == to);
         traffic
             .flat_map(|traffic| {
-                let own = sender_position(&traffic.from, self.population, self.index)
-                    .filter(|_| traffic.no_echo);
+                let own =
+                    traffic.from.position(self.population, self.index).filter(|_| traffic.no_echo);
                 let positions = 0..traffic.from.count();
                 let others = positions.filter(move |position| Some(*position) != own);
                 others.map(|position| traffic.stream_base + position)
             })
             .collect()
+    }
+
+    /// Numbers of the client's own streams of events that are to come back to it.
+    fn streams_echoed(&self) -> impl Iterator<Item = u32> {
+        let traffic = self.shard.plan.traffic.iter().filter(|traffic| traffic.demands_replies());
+        traffic.filter_map(|traffic| {
+            let own = traffic.from.position(self.population, self.index)?;
+            Some(traffic.stream_base + own)
+        })
+    }
+
+    /// What a message of a stream is to this client.
+    fn kind_of(&self, stream: u32) -> StreamKind {
+        let Some(traffic) = self.shard.plan.traffic_of(stream) else {
+            return StreamKind::Group;
+        };
+        let own = traffic.from.position(self.population, self.index);
+        let is_own = own.is_some_and(|own| traffic.stream_base + own == stream);
+        match &traffic.to {
+            Destination::Event { reply: Reply::Echo, .. } if is_own => StreamKind::EchoDemanded,
+            Destination::Event { reply: Reply::Any, .. } if is_own => StreamKind::Echo,
+            Destination::Event { .. } | Destination::Group(_) => StreamKind::Group,
+        }
     }
 
     /// Records a latency that ended at `now_ns`.
@@ -218,9 +243,25 @@ impl Identity {
         add_at(&mut self.shard.counts.not_sent.borrow_mut(), self.population, count);
     }
 
-    fn note_ack_failed(&self) {
-        add_at(&mut self.shard.counts.acks_failed.borrow_mut(), self.population, 1);
+    fn note_ack_failed(&self, failure: AckFailure) {
+        let mut counts = self.shard.counts.acks_failed.borrow_mut();
+        let at = usize::from(self.population);
+        if counts.len() <= at {
+            counts.resize_with(at + 1, BTreeMap::new);
+        }
+        *counts[at].entry(failure).or_insert(0) += 1;
     }
+}
+
+/// What a stamped message is to the client that reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamKind {
+    /// A publish to a group.
+    Group,
+    /// An event of its own, sent back.
+    Echo,
+    /// The same, and it has to come.
+    EchoDemanded,
 }
 
 /// Adds to a count per population; the counts grow to the populations that have one.
@@ -332,15 +373,13 @@ impl VirtualClient {
     }
 
     /// A message of the plan's traffic is due: sends it now, or when `in_flight` allows it. A
-    /// client that is not connected, does not send this traffic, or speaks no JSON counts it as
-    /// not sent.
+    /// client that is not connected, or does not send this traffic, counts it as not sent.
     ///
     /// The lag between `planned` and this call goes into the `SendLag` series; the wait for
     /// `in_flight` is the hub's doing, and part of the response time instead.
     pub fn publish(&self, traffic: usize, planned: Instant) {
         let mut session = self.session.borrow_mut();
-        let Some(session) = session.as_mut().filter(|session| session.takes_publishes(&self.me))
-        else {
+        let Some(session) = session.as_mut().filter(|session| session.takes_publishes()) else {
             self.me.note_not_sent(1);
             return;
         };

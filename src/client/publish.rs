@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::credentials::sender_position;
 use super::outbox::Outbox;
 use super::{Identity, decrement, increment};
 use crate::measure::LatencyKind;
+use crate::protocol::Subprotocol;
 use crate::protocol::stamp::{STAMP_BYTES, Stamp};
-use crate::protocol::subprotocol::{ClientFrame, Payload};
-use crate::scenario::plan::Traffic;
+use crate::protocol::subprotocol::{AckFailure, ClientFrame, Payload};
+use crate::scenario::Plan;
+use crate::scenario::plan::{Destination, Traffic};
 use crate::ws::Opcode;
 
 /// Most messages of one client that wait for `in_flight`; more are counted as not sent.
@@ -119,7 +120,7 @@ impl Publisher {
             return Some(lane);
         }
         let settings = me.shard.plan.traffic.get(traffic)?;
-        let position = sender_position(&settings.from, me.population, me.index)?;
+        let position = settings.from.position(me.population, me.index)?;
         self.lanes.push(Lane {
             traffic,
             stream: settings.stream_base + position,
@@ -149,13 +150,12 @@ impl Publisher {
         let mut data = Vec::with_capacity(size);
         Stamp { stream: lane.stream, sequence, planned_ns, sent_ns }.write(size, &mut data);
         let ack_id = settings.acknowledged.then_some(*line.last_ack_id + 1);
-        let frame = ClientFrame::SendToGroup {
-            group: me.shard.plan.groups[usize::from(settings.to)].clone(),
-            ack_id,
-            no_echo: settings.no_echo,
-            payload: Payload::Text(String::from_utf8(data).unwrap_or_default()),
-        }
-        .print();
+        let data = String::from_utf8(data).unwrap_or_default();
+        let frame = match me.population().protocol {
+            Subprotocol::Json => json_frame(&me.shard.plan, settings, ack_id, data),
+            // Whatever it sends is its event.
+            Subprotocol::Simple => data,
+        };
         if !line.outbox.takes(frame.len()) {
             return Published::Refused;
         }
@@ -170,7 +170,7 @@ impl Publisher {
             lane.in_flight += 1;
             counts.unacknowledged.set(counts.unacknowledged.get() + 1);
             self.awaited.push_back(Awaited { ack_id, lane: at, sequence, planned_ns, sent_ns });
-        } else {
+        } else if let Destination::Group(_) = settings.to {
             let position = line.outbox.end();
             self.unhanded.push_back(Unhanded { position, stream: lane.stream, sequence });
         }
@@ -262,13 +262,30 @@ impl Publisher {
     }
 }
 
+/// The frame of a JSON client that sends this.
+fn json_frame(plan: &Plan, settings: &Traffic, ack_id: Option<u64>, data: String) -> String {
+    let payload = Payload::Text(data);
+    let frame = match &settings.to {
+        Destination::Group(group) => ClientFrame::SendToGroup {
+            group: plan.groups[usize::from(*group)].clone(),
+            ack_id,
+            no_echo: settings.no_echo,
+            payload,
+        },
+        Destination::Event { event, .. } => {
+            ClientFrame::Event { event: event.as_str().to_owned(), ack_id, payload }
+        }
+    };
+    frame.print()
+}
+
 /// What an acknowledgement said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Success {
     /// Done (or had been done before).
     Yes,
     /// Not done.
-    No,
+    No(AckFailure),
 }
 
 impl Lane {

@@ -21,7 +21,6 @@ use crate::measure::LatencyKind;
 use crate::net::relay::RelayHandle;
 use crate::net::{Due, Stream};
 use crate::pace::{self, Purpose};
-use crate::protocol::Subprotocol;
 use crate::scenario::plan::Vanish;
 use crate::ws::reader::Next;
 use crate::ws::{CloseFrame, FrameReader};
@@ -54,6 +53,8 @@ pub struct Ending {
     pub delivery: DeliveryTally,
     /// What of it is lost at the end of its streams.
     pub tails: Vec<LostTail>,
+    /// Replies up to then.
+    pub replies: DeliveryTally,
     leaving: HowLeft,
 }
 
@@ -164,8 +165,8 @@ impl Session {
     }
 
     /// Whether a publish makes sense now.
-    pub fn takes_publishes(&self, me: &Identity) -> bool {
-        matches!(self.phase, Phase::Open) && me.population().protocol == Subprotocol::Json
+    pub const fn takes_publishes(&self) -> bool {
+        matches!(self.phase, Phase::Open)
     }
 
     /// Where a publish goes.
@@ -459,7 +460,10 @@ impl Session {
         at: Instant,
     ) -> Ending {
         let (delivery, tails) = self.talk.tracker.end();
-        Ending { observation, wish, at, delivery, tails, leaving }
+        // What was not answered is lost, whatever ended the connection.
+        let replies = self.talk.replies.as_ref().map(|replies| replies.end().0);
+        let replies = replies.unwrap_or_default();
+        Ending { observation, wish, at, delivery, tails, replies, leaving }
     }
 
     /// Waits for the next deadline; pending without one. `now` is the instant up to which

@@ -6,14 +6,12 @@ use super::Identity;
 use super::behaviour::{Behaviours, PingAnswer};
 use super::outbox::Outbox;
 use super::publish::{Line, Publisher, Success};
-use super::{increment, open::connection_key};
+use super::{StreamKind, increment, open::connection_key};
 use crate::event::ClientStep;
 use crate::measure::{DeliveryTracker, LatencyKind};
 use crate::pace::Purpose;
 use crate::protocol::stamp::Stamp;
-use crate::protocol::subprotocol::{
-    AckErrorName, ClientFrame, Glance, Payload, ServerFrame, glance,
-};
+use crate::protocol::subprotocol::{ClientFrame, Glance, Payload, ServerFrame, glance};
 use crate::protocol::{CloseCode, Subprotocol};
 use crate::scenario::plan::GroupIndex;
 use crate::ws::frame::close_payload;
@@ -63,6 +61,8 @@ pub struct Talk {
     pub outbox: Outbox,
     /// Delivery of load messages.
     pub tracker: DeliveryTracker,
+    /// Delivery of replies to the client's own events, where they are to come back.
+    pub replies: Option<Box<DeliveryTracker>>,
     /// What the client does or fails to do.
     pub behaviours: Behaviours,
     /// Counts.
@@ -94,6 +94,7 @@ impl Talk {
         let mut talk = Self {
             outbox: Outbox::new(masks).told_in(me.story.clone()),
             tracker: DeliveryTracker::new(me.shard.book.clone()),
+            replies: None,
             behaviours: Behaviours::new(plan, epoch, opened, || {
                 me.rng(Purpose::Behaviour, attempt)
             }),
@@ -104,6 +105,10 @@ impl Talk {
             joins: Vec::new(),
             close_position: None,
         };
+        for stream in me.streams_echoed() {
+            let tracker = || Box::new(DeliveryTracker::new(me.shard.book.clone()));
+            talk.replies.get_or_insert_with(tracker).asking(stream);
+        }
         for &group in &me.population().groups {
             match me.population().protocol {
                 Subprotocol::Simple => talk.tracker.joined(&me.streams_to(group)),
@@ -174,10 +179,8 @@ impl Talk {
                     Payload::Binary(data) => self.take_message(me, now, &data),
                 },
                 Ok(ServerFrame::Ack { ack_id, result }) => {
-                    let success = match result {
-                        Err(error) if error.name != AckErrorName::Duplicate => Success::No,
-                        _ => Success::Yes,
-                    };
+                    let failure = result.err().and_then(|error| error.name.failure());
+                    let success = failure.map_or(Success::Yes, Success::No);
                     self.take_ack(me, publisher, ack_id, success, now);
                 }
                 Ok(
@@ -196,11 +199,23 @@ impl Talk {
         self.counts.received += 1;
         increment(&me.shard.counts.received);
         if let Some(stamp) = Stamp::read(data) {
-            self.tracker.received(stamp.stream, stamp.sequence);
+            let kind = match me.kind_of(stamp.stream) {
+                StreamKind::Group => {
+                    self.tracker.received(stamp.stream, stamp.sequence);
+                    LatencyKind::Message
+                }
+                StreamKind::EchoDemanded => {
+                    if let Some(replies) = &mut self.replies {
+                        replies.received(stamp.stream, stamp.sequence);
+                    }
+                    LatencyKind::Echo
+                }
+                StreamKind::Echo => LatencyKind::Echo,
+            };
             let now_ns = me.ns(now);
             let since = |then_ns| Identity::since_ns(now_ns, then_ns);
             let (response, service) = (since(stamp.planned_ns), since(stamp.sent_ns));
-            me.record(LatencyKind::Message, now_ns, response, service);
+            me.record(kind, now_ns, response, service);
         }
     }
 
@@ -212,8 +227,8 @@ impl Talk {
         success: Success,
         now: Instant,
     ) {
-        if success == Success::No {
-            me.note_ack_failed();
+        if let Success::No(failure) = success {
+            me.note_ack_failed(failure);
         }
         if let Some(at) = self.joins.iter().position(|(id, _)| *id == ack_id) {
             let (_, group) = self.joins.swap_remove(at);

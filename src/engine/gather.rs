@@ -208,7 +208,9 @@ impl Dispatcher {
             for (population, (acks_failed, not_sent)) in
                 self.summary.populations.iter_mut().zip(counts)
             {
-                population.acks_failed += acks_failed;
+                for (&failure, count) in acks_failed {
+                    *population.acks_failed.entry(failure).or_insert(0) += count;
+                }
                 population.not_sent += not_sent;
             }
         }

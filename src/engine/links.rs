@@ -1,6 +1,7 @@
 //! What the dispatcher and its shards say to each other. Every mailbox is bounded; nothing else
 //! passes between their threads.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 
 use super::layout::Layout;
 use crate::measure::{LatencySet, LiveCounts};
+use crate::protocol::subprotocol::AckFailure;
 use crate::scenario::plan::PopulationIndex;
 
 /// Commands that may wait for a shard. Few are ever under way; a full mailbox means that the shard
@@ -133,7 +135,7 @@ pub(super) struct ShardEnd {
     /// Latencies measured on it.
     pub(super) latency: LatencySet,
     /// Acknowledgements that failed, per population.
-    pub(super) acks_failed: Vec<u64>,
+    pub(super) acks_failed: Vec<BTreeMap<AckFailure, u64>>,
     /// Publishes that were not sent, per population.
     pub(super) not_sent: Vec<u64>,
     /// Client tasks still alive.

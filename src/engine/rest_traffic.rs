@@ -11,6 +11,7 @@ use super::rest::Body;
 use crate::pace;
 use crate::protocol::rest::Operation;
 use crate::protocol::stamp::Stamp;
+use crate::scenario::plan::Destination;
 
 /// Sends one traffic until its schedule ends or the sender of `stop` is gone.
 ///
@@ -26,9 +27,11 @@ pub(super) async fn send(hands: Rc<Hands>, traffic: usize, stop: oneshot::Receiv
 /// Returns how many messages the hub did not take.
 async fn send_all(hands: &Hands, traffic: usize, mut stop: oneshot::Receiver<()>) -> u64 {
     let settings = &hands.plan.traffic[traffic];
+    // A plan has no events by REST.
+    let Destination::Group(group) = settings.to else { return 0 };
     let operation = Operation::SendToGroup {
         hub: hands.plan.hub_name.clone(),
-        group: hands.plan.groups[usize::from(settings.to)].clone(),
+        group: hands.plan.groups[usize::from(group)].clone(),
     };
     let mut caller = hands.caller().ok();
     let mut failed = 0;

@@ -5,6 +5,7 @@
 //! its own. [`spawn`] gives it one, [`spawn_here`] does not.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,7 +155,7 @@ fn counts(populations: usize) -> ShardCounts {
     ShardCounts {
         opens: zeros(),
         recovered: zeros(),
-        acks_failed: zeros(),
+        acks_failed: RefCell::new(vec![BTreeMap::new(); populations]),
         not_sent: zeros(),
         ..ShardCounts::default()
     }

@@ -8,8 +8,8 @@ use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{AttemptId, CloseCategory, HubSettings, Subprotocol};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Arrival, ArrivalSchedule, FirstAttempt, Population, Reconnect, ReconnectAfter, ReconnectPolicy,
-    Requires, Scaling, Senders, Shaping, TokenPolicy, Traffic, UserPolicy,
+    Arrival, ArrivalSchedule, Destination, FirstAttempt, Population, Reconnect, ReconnectAfter,
+    ReconnectPolicy, Requires, Scaling, Senders, Shaping, TokenPolicy, Traffic, UserPolicy,
 };
 
 /// A plan of steady populations of these sizes that arrive at once; two seconds long.
@@ -87,6 +87,7 @@ pub(crate) fn client_end(population: &str, index: u32, number: u32) -> ClientEnd
         pings: 0,
         pongs: 0,
         delivery: DeliveryTally::default(),
+        replies: DeliveryTally::default(),
         tails: Vec::new(),
     }
 }
@@ -131,7 +132,7 @@ pub(crate) fn traffic(first: u32, count: u32, rate: f64) -> Traffic {
     Traffic {
         name: "chatter".into(),
         from: Senders::Clients { population: 0, first, count },
-        to: 0,
+        to: Destination::Group(0),
         rate,
         size: 64,
         start: Duration::ZERO,

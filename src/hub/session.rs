@@ -169,16 +169,10 @@ fn on_simple(hub: &Rc<Hub>, connection: &Rc<Connection>, payload: Payload) {
                 close::end(hub, connection, Cause::close(category, 1008, MAY_NOT_PUBLISH));
             }
         }
-        _ => match &connection.dialogue {
-            Some(dialogue) => {
-                let event = UserEvent { name: EventName::message(), ack_id: None, payload };
-                webhook::raise(hub, connection, dialogue, event);
-            }
-            None => {
-                let category = CloseCategory::EventHandlerNotFound;
-                close::end(hub, connection, Cause::close(category, 1011, category.log_reason()));
-            }
-        },
+        _ => {
+            let event = UserEvent { name: EventName::message(), ack_id: None, payload };
+            webhook::raise(hub, connection, event);
+        }
     }
 }
 
@@ -239,19 +233,13 @@ fn on_user_event(
     ack_id: Option<u64>,
     payload: Payload,
 ) {
-    let Some(dialogue) = &connection.dialogue else {
-        // A hub without any handler: what Microsoft's emulator answers when none is configured.
-        acknowledged(hub, connection, ack_id, || Err(event_failed()));
-        return;
-    };
     if let Some(ack_id) = ack_id.filter(|&ack_id| connection.acks.borrow().contains(ack_id)) {
         acknowledge(hub, connection, ack_id, Err(duplicate(ack_id)));
         return;
     }
     match EventName::parse(event) {
         Ok(name) => {
-            let event = UserEvent { name, ack_id, payload };
-            webhook::raise(hub, connection, dialogue, event);
+            webhook::raise(hub, connection, UserEvent { name, ack_id, payload });
         }
         Err(_) => acknowledged(hub, connection, ack_id, || {
             Err(AckError {

@@ -9,7 +9,7 @@ use super::webhook::Dialogue;
 use crate::protocol::CloseCategory;
 use crate::protocol::control::HubRefusal;
 use crate::protocol::resource_log::{CONNECTIVITY, MESSAGING, Record, Subject};
-use crate::protocol::webhook::{Event, WebhookFailure};
+use crate::protocol::webhook::{Event, WebhookFailure, texts};
 
 /// A connection has opened.
 pub fn started(hub: &Hub, connection: &Connection) {
@@ -51,6 +51,15 @@ pub fn refused(hub: &Hub, refusal: &HubRefusal, hub_name: &str, peer: SocketAddr
     };
     let (category, reason) = (refusal.category, &refusal.log_reason);
     hub.trace.push(&Record::refused(hub.clock.now_ns(), &subject, category, reason));
+}
+
+/// Nobody takes an event of a client.
+pub fn event_not_found(hub: &Hub, connection: &Connection, event: &Event) {
+    let failure = WebhookFailure::EventHandlerNotFound;
+    let message = texts::not_found(&connection.hub_name, event);
+    of_connection(hub, connection, |at_ns, subject| {
+        Record::event_failed(at_ns, subject, MESSAGING, failure, message, None)
+    });
 }
 
 /// An event of a connection failed, or the validation before it did.

@@ -59,6 +59,8 @@ enum Demand {
     Nothing,
     /// Up to what is acknowledged by the time of the tally.
     Acknowledged,
+    /// Up to what is sent by the time of the tally.
+    Sent,
     /// Up to what was acknowledged at the leave.
     UpTo(u32),
 }
@@ -103,6 +105,16 @@ impl DeliveryTracker {
         }
     }
 
+    /// The connection is the sender of a stream, and each of its messages is to come back to it:
+    /// every one that is sent from now on is expected, acknowledged or not.
+    pub fn asking(&mut self, stream: u32) {
+        let Some(sent) = self.book.sent(stream) else { return };
+        if let Err(at) = self.find(stream) {
+            let low = sent.saturating_add(1);
+            self.streams.insert(at, Stream::new(stream, low, Demand::Sent));
+        }
+    }
+
     /// A message of a stream was received. One of a stream that the plan has not is ignored: nobody
     /// sent it.
     pub fn received(&mut self, stream: u32, sequence: u32) {
@@ -142,7 +154,8 @@ impl DeliveryTracker {
     }
 
     /// The connection ends in order now (the client is about to send its close frame): what is
-    /// acknowledged by now is expected, what comes later is welcome and not demanded.
+    /// acknowledged by now is expected, what comes later is welcome and not demanded. (Nothing is
+    /// sent any more.)
     pub fn leaving(&mut self) {
         for stream in &mut self.streams {
             if matches!(stream.demand, Demand::Acknowledged) {
@@ -160,6 +173,7 @@ impl DeliveryTracker {
             let demanded_to = match stream.demand {
                 Demand::Nothing => 0,
                 Demand::Acknowledged => self.book.acknowledged(stream.stream),
+                Demand::Sent => self.book.sent(stream.stream).unwrap_or_default(),
                 Demand::UpTo(sequence) => sequence,
             };
             let missing_at_the_end = demanded_to.saturating_add(1).saturating_sub(stream.next);
@@ -369,6 +383,22 @@ mod tests {
         assert_eq!(tracker.tally(), tally(2, 1, 1, 0, 0));
         tracker.received(0, 5);
         assert_eq!(tracker.tally(), tally(2, 2, 0, 0, 0));
+    }
+
+    #[test]
+    fn every_event_of_a_sender_that_asks_is_demanded_back_acknowledged_or_not() {
+        let book = StreamBook::new(2);
+        book.note_sent(1, 3);
+        let mut tracker = DeliveryTracker::new(Arc::clone(&book));
+        tracker.asking(1);
+        tracker.asking(9);
+        assert_eq!(tracker.tally(), tally(0, 0, 0, 0, 0));
+        book.note_sent(1, 8);
+        for sequence in [4, 6, 5, 6] {
+            tracker.received(1, sequence);
+        }
+        tracker.leaving();
+        assert_eq!(tracker.tally(), tally(5, 4, 2, 1, 1));
     }
 
     #[test]

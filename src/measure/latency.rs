@@ -34,6 +34,9 @@ pub enum LatencyKind {
     Message,
     /// From the send to its acknowledgement.
     Acknowledgement,
+    /// From the send of a user event to the receipt of its own data, sent back by the event
+    /// handler.
+    Echo,
     /// From a REST request to its answer.
     Rest,
     /// From a REST close to the client's knowing of it.
@@ -46,10 +49,11 @@ pub enum LatencyKind {
 
 impl LatencyKind {
     /// Every kind, in the order in which reports list them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connect,
         Self::Message,
         Self::Acknowledgement,
+        Self::Echo,
         Self::Rest,
         Self::RestClose,
         Self::Recovery,

@@ -95,13 +95,13 @@ mod tests {
     use rand::Rng;
 
     use super::*;
-    use crate::scenario::plan::Senders;
+    use crate::scenario::plan::{Destination, Senders};
 
     fn traffic(senders: u32, rate: f64) -> Traffic {
         Traffic {
             name: "chatter".into(),
             from: Senders::Clients { population: 0, first: 0, count: senders },
-            to: 0,
+            to: Destination::Group(0),
             rate,
             size: 64,
             start: Duration::from_secs(2),

@@ -16,15 +16,19 @@ use std::time::Duration;
 use super::flow;
 use super::kernel::absorption;
 use super::link;
-use crate::protocol::CloseCategory;
 use crate::protocol::settings::LifeSign;
+use crate::protocol::webhook::{Event, FailedUserEvent};
+use crate::protocol::{CloseCategory, Subprotocol};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Behaviour, Fault, Population, PopulationIndex, TimedBehaviour, Vanish,
+    Behaviour, Destination, Fault, Population, PopulationIndex, TimedBehaviour, Traffic, Vanish,
 };
 
 /// Share by which the time to fill a queue may be off either way: envelopes, buffer accounting.
 const FILL_TOLERANCE: f64 = 0.25;
+
+/// What a client takes to open, at most, as far as is foretold.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// Something that would end a connection, unless something else does before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +96,11 @@ pub(super) fn causes(plan: &Plan, index: PopulationIndex, arrival: Duration) -> 
         }
     }
     let lasts = gone.saturating_sub(arrival);
+    for traffic in &plan.traffic {
+        if let Some(raw) = unhandled(plan, index, population, traffic, arrival) {
+            causes.extend(within(raw, arrival, lasts, stays));
+        }
+    }
     for raw in link_causes(plan, index, population, arrival) {
         causes.extend(within(raw, arrival, lasts, stays));
     }
@@ -107,6 +116,41 @@ fn within(raw: Raw, begins: Duration, lasts: Duration, stays: Chance) -> Option<
     }
     let chance = if to <= lasts && stays == Chance::Certain { chance } else { Chance::Possible };
     Some(Cause { end, begins, from, to: to.min(lasts), chance })
+}
+
+/// The first event that nobody takes drops its sender, unless it is told so by a failed
+/// acknowledgement.
+fn unhandled(
+    plan: &Plan,
+    index: PopulationIndex,
+    population: &Population,
+    traffic: &Traffic,
+    opened: Duration,
+) -> Option<Raw> {
+    let Destination::Event { event, .. } = &traffic.to else { return None };
+    let event = Event::User(event.clone());
+    let is_heard = plan.hub.events.listeners.iter().any(|listener| listener.takes(&event));
+    let is_dropped = match (population.protocol, plan.hub.events.policy.failed_user_event) {
+        (Subprotocol::Simple, _) | (Subprotocol::Json, FailedUserEvent::Drop) => true,
+        (Subprotocol::Json, FailedUserEvent::AckError) => false,
+    };
+    let is_taken = is_heard || flow::is_handled(plan, traffic);
+    if !traffic.is_from(index) || !is_dropped || is_taken {
+        return None;
+    }
+    let end = flow::end(plan, traffic);
+    let first = traffic.start.max(opened);
+    if first >= end {
+        return None;
+    }
+    // Each sender has an instant of its own within one period. It may not be open at the first.
+    let ready = traffic.start.max(opened.saturating_add(OPENING));
+    let latest = ready.saturating_add(flow::seconds(1.0 / traffic.rate));
+    let from = first - opened;
+    let is_certain = traffic.from.count() >= population.count && latest <= end;
+    let chance = if is_certain { Chance::Certain } else { Chance::Possible };
+    let to = latest.saturating_sub(opened);
+    Some((End::Drop(CloseCategory::EventHandlerNotFound), from, to, chance))
 }
 
 /// What shaping leads to, from the open on.
@@ -230,7 +274,7 @@ fn shows_other_life(plan: &Plan, index: PopulationIndex, population: &Population
         .iter()
         .any(|timed| matches!(timed.behaviour, Behaviour::AppPing { every } if every <= timeout));
     let publishes = plan.traffic.iter().any(|traffic| {
-        flow::sends(traffic, index)
+        traffic.is_from(index)
             && traffic.from.count() >= population.count
             && traffic.rate * timeout.as_secs_f64() >= 1.0
     });

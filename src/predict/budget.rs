@@ -148,6 +148,8 @@ mod tests {
             messages_in: 0,
             messages_out: 0,
             billed_messages: 0,
+            user_events: 0,
+            user_events_per_second: 0,
         }
     }
 

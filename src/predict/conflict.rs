@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::handler::{HandlerForecast, Refusal, handler};
-use super::{Fate, Forecast, forecasts, words};
+use super::{Fate, Forecast, flow, forecasts, words};
 use crate::measure::summary::Since;
 use crate::protocol::CloseCategory;
 use crate::protocol::webhook::{Event, RequestKind, SystemEvent};
@@ -51,6 +51,7 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
         let found = match &expectation.claim {
             // What a handler answers, and does later, is not foretold.
             Claim::Closes(_) if is_open => Vec::new(),
+            Claim::Closes(wanted) if fails_events(plan, expectation, wanted) => Vec::new(),
             Claim::Closes(wanted) => closes(wanted, forecast),
             Claim::CloseWithin { category, since, from, to } => {
                 close_within(plan, forecast, *category, *since, (*from, *to)).into_iter().collect()
@@ -71,8 +72,10 @@ pub fn conflicts(plan: &Plan) -> Vec<Conflict> {
                 _ => Vec::new(),
             },
             Claim::RefusedBody(_)
+            | Claim::CloseCodes(_)
             | Claim::Amplification { .. }
             | Claim::DeliveryComplete
+            | Claim::RepliesComplete
             | Claim::QueueAtCloseJustOverLimit { .. }
             | Claim::Steady { .. } => Vec::new(),
         };
@@ -150,6 +153,19 @@ fn requests(plan: &Plan, forecasts: &[Forecast], refusal: Refusal) -> Vec<Confli
 #[must_use]
 pub fn asks_a_handler(plan: &Plan) -> bool {
     plan.hub.events.handler_of(&Event::System(SystemEvent::Connect)).is_some()
+}
+
+/// Whether events of the population go to a handler, and are demanded to fail there.
+fn fails_events(
+    plan: &Plan,
+    expectation: &Expectation,
+    wanted: &[(CloseCategory, Quantity)],
+) -> bool {
+    let failed = CloseCategory::SendEventFailed;
+    wanted.iter().any(|(category, of)| *category == failed && of.at_most > 0)
+        && plan.traffic.iter().any(|traffic| {
+            traffic.is_from(expectation.population) && flow::is_handled(plan, traffic)
+        })
 }
 
 type Found = (ConflictKind, String);

@@ -6,9 +6,9 @@ use crate::protocol::settings::{HubSettings, SocketBuffers};
 use crate::protocol::{CloseCategory, Subprotocol};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Arrival, ArrivalSchedule, Behaviour, Claim, Expectation, Fault, FaultAt, FirstAttempt,
-    Population, Quantity, Reconnect, ReconnectAfter, ReconnectPolicy, Requires, Scaling, Senders,
-    Shaping, TimedBehaviour, TokenPolicy, Traffic, UserPolicy,
+    Arrival, ArrivalSchedule, Behaviour, Claim, Destination, Expectation, Fault, FaultAt,
+    FirstAttempt, Population, Quantity, Reconnect, ReconnectAfter, ReconnectPolicy, Requires,
+    Scaling, Senders, Shaping, TimedBehaviour, TokenPolicy, Traffic, UserPolicy,
 };
 
 pub(crate) const fn ms(ms: u64) -> Duration {
@@ -87,7 +87,7 @@ pub(crate) fn traffic(rate: f64, size: u32, start: Duration) -> Traffic {
     Traffic {
         name: "chatter".into(),
         from: Senders::Clients { population: 0, first: 0, count: 1 },
-        to: 0,
+        to: Destination::Group(0),
         rate,
         size,
         start,
@@ -105,6 +105,7 @@ pub(crate) fn expecting(plan: &mut Plan, population: u16, claim: Claim) {
         Claim::Closes(_) => "closes",
         Claim::CloseWithin { .. } => "close_within",
         Claim::DeliveryComplete => "delivery",
+        Claim::RepliesComplete => "replies",
         _ => "claim",
     };
     let path = format!("expect.{name}.{path}");

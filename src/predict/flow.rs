@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::protocol::Subprotocol;
+use crate::protocol::webhook::Event;
 use crate::scenario::Plan;
-use crate::scenario::plan::{Arrival, Population, PopulationIndex, Senders, Traffic};
+use crate::scenario::plan::{Arrival, Destination, Population, Senders, Traffic};
 
 /// What a websocket frame adds to a message of up to 64 KiB.
 const FRAME_HEADER_BYTES: u64 = 4;
@@ -12,7 +13,7 @@ const FRAME_HEADER_BYTES: u64 = 4;
 /// What the JSON subprotocol wraps around a message's data, with a short group name and user id.
 const JSON_ENVELOPE_BYTES: u64 = 100;
 
-/// Bytes of one message of a traffic on the wire to a population.
+/// Bytes of one message of a traffic (or of the answer to it) on the wire to a population.
 pub(super) fn frame_bytes(population: &Population, traffic: &Traffic) -> u64 {
     let envelope = match population.protocol {
         Subprotocol::Simple => 0,
@@ -52,22 +53,51 @@ pub(super) fn members(population: &Population) -> u64 {
     }
 }
 
-/// Whether a member of the population is among the senders of a traffic.
-pub(super) fn sends(traffic: &Traffic, index: PopulationIndex) -> bool {
-    matches!(traffic.from, Senders::Clients { population, .. } if population == index)
-}
-
-/// Traffic that reaches every member of a population.
+/// Traffic that brings messages to every member of a population: what goes to one of its groups,
+/// and events of every member that are to come back.
 pub(super) fn reaching<'a>(
     plan: &'a Plan,
     population: &'a Population,
 ) -> impl Iterator<Item = &'a Traffic> + 'a {
-    plan.traffic.iter().filter(|traffic| population.groups.contains(&traffic.to))
+    plan.traffic.iter().filter(|traffic| {
+        traffic.reaches(population)
+            || (traffic.demands_replies() && is_from_all_of(plan, traffic, population))
+    })
 }
 
-/// Messages per second of all senders of a traffic.
+/// Whether every client of the population sends a traffic. (Names of populations are unique.)
+fn is_from_all_of(plan: &Plan, traffic: &Traffic, population: &Population) -> bool {
+    let Senders::Clients { population: index, count, .. } = traffic.from else { return false };
+    let senders = plan.populations.get(usize::from(index));
+    count >= population.count && senders.is_some_and(|of| of.name == population.name)
+}
+
+/// Messages per second that a traffic brings each of those it reaches: those of all senders to a
+/// group, and the answers to a client's own events.
 pub(super) fn messages_per_second(traffic: &Traffic) -> f64 {
-    traffic.rate * f64::from(traffic.from.count())
+    match traffic.to {
+        Destination::Group(_) => traffic.rate * f64::from(traffic.from.count()),
+        Destination::Event { .. } => traffic.rate,
+    }
+}
+
+/// Messages that a traffic brings each of those it reaches, over the whole run.
+pub(super) fn messages_to_each(plan: &Plan, traffic: &Traffic) -> u64 {
+    let senders = match traffic.to {
+        Destination::Group(_) => u64::from(traffic.from.count()),
+        Destination::Event { .. } => 1,
+    };
+    messages_per_sender(plan, traffic).saturating_mul(senders)
+}
+
+/// Whether an event handler of the hub takes the events of a traffic.
+pub(super) fn is_handled(plan: &Plan, traffic: &Traffic) -> bool {
+    match &traffic.to {
+        Destination::Group(_) => false,
+        Destination::Event { event, .. } => {
+            plan.hub.events.handler_of(&Event::User(event.clone())).is_some()
+        }
+    }
 }
 
 /// The queue's limit in bytes for a population: the one in messages counts when it is met first.

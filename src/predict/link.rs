@@ -55,9 +55,8 @@ fn first_quiet(
         .traffic
         .iter()
         .filter(|traffic| {
-            let arrives = population.groups.contains(&traffic.to);
-            let sent = flow::sends(traffic, index) && traffic.from.count() >= population.count;
-            let rate = match (arrives, sent) {
+            let sent = traffic.is_from(index) && traffic.from.count() >= population.count;
+            let rate = match (traffic.reaches(population), sent) {
                 (true, _) => flow::messages_per_second(traffic),
                 (false, true) => traffic.rate,
                 (false, false) => 0.0,

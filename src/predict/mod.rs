@@ -86,6 +86,10 @@ pub struct Need {
     pub messages_out: u64,
     /// Outbound traffic in messages of 2 KiB, as the service bills.
     pub billed_messages: u64,
+    /// User events to event handlers over the whole duration, repeated ones not among them.
+    pub user_events: u64,
+    /// User events to event handlers per second, at most.
+    pub user_events_per_second: u64,
 }
 
 /// How a population is predicted to end.

@@ -7,8 +7,8 @@ use super::kernel::absorption;
 use super::{HubPlace, Need, fault, flow, forecast};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Arrival, Behaviour, FirstAttempt, Population, PopulationIndex, ReconnectPolicy, Senders,
-    Traffic, Vanish,
+    Arrival, Behaviour, Destination, FirstAttempt, Population, PopulationIndex, ReconnectPolicy,
+    Senders, Traffic, Vanish,
 };
 
 /// Descriptors for what is no client: results files, control connections, listeners, the runtime.
@@ -67,6 +67,8 @@ pub fn need(plan: &Plan, hub: HubPlace) -> Need {
         messages_in: 0,
         messages_out: 0,
         billed_messages: 0,
+        user_events: 0,
+        user_events_per_second: 0,
     };
     let mut outbound_bytes = 0_u64;
     for traffic in &plan.traffic {
@@ -75,11 +77,26 @@ pub fn need(plan: &Plan, hub: HubPlace) -> Need {
         let delivered = published.saturating_mul(receivers(plan, traffic));
         need.messages_in = need.messages_in.saturating_add(published);
         need.messages_out = need.messages_out.saturating_add(delivered);
+        let handled = if flow::is_handled(plan, traffic) { published } else { 0 };
+        need.user_events = need.user_events.saturating_add(handled);
+        // What goes to handlers is outbound too.
+        let outbound = delivered.saturating_add(handled);
         outbound_bytes =
-            outbound_bytes.saturating_add(delivered.saturating_mul(u64::from(traffic.size)));
+            outbound_bytes.saturating_add(outbound.saturating_mul(u64::from(traffic.size)));
     }
+    need.user_events_per_second = user_events_per_second(plan);
     need.billed_messages = outbound_bytes.div_ceil(BILLED_BYTES);
     need
+}
+
+/// The most user events that handlers are sent in a second, by the rates of what is sent at once.
+fn user_events_per_second(plan: &Plan) -> u64 {
+    let handled = || plan.traffic.iter().filter(|traffic| flow::is_handled(plan, traffic));
+    let at = |at: Duration| -> f64 {
+        let going = |traffic: &&Traffic| traffic.start <= at && at < flow::end(plan, traffic);
+        handled().filter(going).map(|of| of.rate * f64::from(of.from.count())).sum()
+    };
+    flow::whole(handled().map(|traffic| at(traffic.start)).fold(0.0, f64::max).ceil())
 }
 
 fn is_black_holed(population: &Population) -> bool {
@@ -122,8 +139,7 @@ fn pinned_bytes(plan: &Plan, population: &Population) -> u64 {
     };
     let each = *absorption(receive, plan.hub.buffers.send).end();
     let sent = flow::reaching(plan, population).fold(0_u64, |sum, traffic| {
-        let messages = flow::messages_per_sender(plan, traffic)
-            .saturating_mul(u64::from(traffic.from.count()));
+        let messages = flow::messages_to_each(plan, traffic);
         sum.saturating_add(messages.saturating_mul(flow::frame_bytes(population, traffic)))
     });
     flow::members(population).saturating_mul(each.min(sent))
@@ -150,12 +166,16 @@ fn slowest(population: &Population) -> Reading {
     }
 }
 
-/// Connections that one message of a traffic goes to, at most.
+/// Connections that one message of a traffic goes to, at most: of an event that a handler takes,
+/// its sender, to which the handler may answer.
 fn receivers(plan: &Plan, traffic: &Traffic) -> u64 {
+    if let Destination::Event { .. } = traffic.to {
+        return u64::from(flow::is_handled(plan, traffic));
+    }
     let members = plan
         .populations
         .iter()
-        .filter(|population| population.groups.contains(&traffic.to))
+        .filter(|population| traffic.reaches(population))
         .map(flow::members)
         .fold(0, u64::saturating_add);
     let is_member = match traffic.from {
@@ -163,7 +183,7 @@ fn receivers(plan: &Plan, traffic: &Traffic) -> u64 {
         Senders::Clients { population, .. } => plan
             .populations
             .get(usize::from(population))
-            .is_some_and(|population| population.groups.contains(&traffic.to)),
+            .is_some_and(|population| traffic.reaches(population)),
     };
     members.saturating_sub(u64::from(traffic.no_echo && is_member))
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// codes they think invalid, and what was really sent is the observation.
 pub type CloseCode = u16;
 
+/// Stands for a close frame without a code (RFC 6455, 7.1.5); no frame has it.
+pub const NO_CODE: CloseCode = 1005;
+
 /// The service's word for why a connection ended: dimension `ConnectionCloseCategory` of metric
 /// ConnectionCloseCount, joined with the names of the troubleshooting guide.
 ///

@@ -38,8 +38,9 @@ pub(super) fn populations(plan: &Plan, summary: &Summary) -> Vec<PopulationFacts
             recovery_attempts: sums.recovery_attempts,
             categories: sums.categories.clone(),
             delivery: sums.delivery,
+            replies: sums.replies,
             published: sums.published,
-            acks_failed: sums.acks_failed,
+            acks_failed: sums.acks_failed.clone(),
             not_sent: sums.not_sent,
         })
         .collect()

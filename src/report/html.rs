@@ -6,7 +6,7 @@ use std::time::Duration;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::hints::{self, Among};
-use super::run_file::{LatencySeries, RunFile, TargetPlace};
+use super::run_file::{LatencySeries, PopulationFacts, RunFile, TargetPlace};
 use super::text::{self, latency_label, quantile_cells, views};
 use super::words;
 use super::worlds;
@@ -438,16 +438,34 @@ fn latency_in_parts(run: &RunFile) -> Markup {
 }
 
 fn delivery(run: &RunFile) -> Markup {
-    let all = run.delivery();
     let unsent = text::unsent_words(run);
-    let is_some = |tally: &DeliveryTally| tally.expected > 0 || tally.received > 0;
-    if !is_some(&all) && unsent.is_empty() {
+    let delivered = tallies(run, "Delivery", &run.delivery(), |population| &population.delivery);
+    let replied = tallies(run, "Replies", &run.replies(), |population| &population.replies);
+    if delivered.is_none() && replied.is_none() && unsent.is_empty() {
         return html! {};
     }
-    let told = run.populations.iter().filter(|population| is_some(&population.delivery));
+    html! {
+        h2 { "Delivery" }
+        @for table in [delivered, replied].into_iter().flatten() { (table) }
+        @for text in unsent { p class="warn" { (text) } }
+    }
+}
+
+/// A table of tallies by population; `None` where nothing was to come and nothing came.
+fn tallies(
+    run: &RunFile,
+    title: &str,
+    all: &DeliveryTally,
+    of: impl Fn(&PopulationFacts) -> &DeliveryTally,
+) -> Option<Markup> {
+    let is_some = |tally: &DeliveryTally| tally.expected > 0 || tally.received > 0;
+    if !is_some(all) {
+        return None;
+    }
+    let told = run.populations.iter().filter(|population| is_some(of(population)));
     let rows = html! {
-        @for population in told { (delivery_row(&population.name, &population.delivery)) }
-        @if run.populations.len() > 1 { (delivery_row("all", &all)) }
+        @for population in told { (delivery_row(&population.name, of(population))) }
+        @if run.populations.len() > 1 { (delivery_row("all", all)) }
     };
     let header = [
         ("population", false),
@@ -457,11 +475,7 @@ fn delivery(run: &RunFile) -> Markup {
         ("duplicated", true),
         ("out of order", true),
     ];
-    html! {
-        h2 { "Delivery" }
-        @if is_some(&all) { (table("Delivery", &header, &rows)) }
-        @for text in unsent { p class="warn" { (text) } }
-    }
+    Some(table(title, &header, &rows))
 }
 
 fn delivery_row(name: &str, tally: &DeliveryTally) -> Markup {

@@ -116,8 +116,10 @@ fn latency(run: &RunFile, out: &mut String) {
             let _ = writeln!(out, "| {} | {view} | {cells} |", words::latency(series.kind));
         }
     }
-    if let Some(delivery) = text::delivery_words(&run.delivery()) {
-        let _ = writeln!(out, "\nDelivery: {delivery}");
+    for (title, tally) in [("Delivery", run.delivery()), ("Replies", run.replies())] {
+        if let Some(tally) = text::delivery_words(&tally) {
+            let _ = writeln!(out, "\n{title}: {tally}");
+        }
     }
 }
 

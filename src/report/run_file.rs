@@ -20,6 +20,7 @@ use crate::measure::{EndKind, GeneratorHealth, LatencyKind, Stage, Summary, Timi
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubWire};
 use crate::protocol::resource_log;
+use crate::protocol::subprotocol::AckFailure;
 use crate::scenario::Plan;
 use crate::secret::Redactor;
 use crate::verdict::{Check, Outcome, Verdict};
@@ -258,10 +259,13 @@ pub struct PopulationFacts {
     pub categories: BTreeMap<CloseCategory, u64>,
     /// Delivery over all its connections.
     pub delivery: DeliveryTally,
+    /// Replies to its events that were to come back to their senders, over all its connections;
+    /// every event that was sent is expected.
+    pub replies: DeliveryTally,
     /// Messages published.
     pub published: u64,
-    /// Acknowledgements that failed.
-    pub acks_failed: u64,
+    /// Acknowledgements that failed, by the name of their error.
+    pub acks_failed: BTreeMap<AckFailure, u64>,
     /// Planned messages that were not sent: not connected, or the outbox was full.
     pub not_sent: u64,
 }
@@ -557,10 +561,18 @@ impl RunFile {
     /// Delivery over all populations.
     #[must_use]
     pub fn delivery(&self) -> DeliveryTally {
+        self.sum(|population| &population.delivery)
+    }
+
+    /// Replies over all populations.
+    #[must_use]
+    pub fn replies(&self) -> DeliveryTally {
+        self.sum(|population| &population.replies)
+    }
+
+    fn sum(&self, of: impl Fn(&PopulationFacts) -> &DeliveryTally) -> DeliveryTally {
         let mut sum = DeliveryTally::default();
-        for population in &self.populations {
-            sum.add(&population.delivery);
-        }
+        self.populations.iter().for_each(|population| sum.add(of(population)));
         sum
     }
 }

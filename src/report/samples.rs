@@ -16,6 +16,7 @@ use crate::event::{
 };
 use crate::measure::{LatencyKind, Stage};
 use crate::protocol::control::{HubEnd, HubRefusal, HubWire};
+use crate::protocol::subprotocol::AckFailure;
 use crate::protocol::{AttemptId, CloseCategory};
 use crate::scenario::{self, Plan};
 use crate::verdict::{Check, CheckKind, Outcome};
@@ -48,7 +49,8 @@ fn population(name: &str, behaviour: &str, ended: CloseCategory, count: u64) -> 
         categories: BTreeMap::from([(ended, count)]),
         delivery: delivered,
         published: 7,
-        acks_failed: 0,
+        replies: DeliveryTally::default(),
+        acks_failed: BTreeMap::new(),
         not_sent: 0,
     }
 }
@@ -273,7 +275,7 @@ pub fn failed() -> RunFile {
     }];
     run.populations[1].delivery.lost = 4;
     run.populations[1].not_sent = 2;
-    run.populations[1].acks_failed = 1;
+    run.populations[1].acks_failed.insert(AckFailure::Forbidden, 1);
     run.faults = vec![FaultOutcome {
         what: "the hub freezes for 1.4 s".into(),
         planned_ns: 4_000_000_000,
@@ -315,6 +317,7 @@ fn row(population: &str, index: u32, hub: HubSide, observation: ClientObservatio
             pings: 4,
             pongs: 0,
             delivery: DeliveryTally::default(),
+            replies: DeliveryTally::default(),
             tails: Vec::new(),
         },
     }

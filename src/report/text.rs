@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::hints::{self, Among};
-use super::run_file::{End, LatencySeries, Quantiles, Range, RunFacts, RunFile, TargetPlace};
+use super::run_file::{
+    End, LatencySeries, PopulationFacts, Quantiles, Range, RunFacts, RunFile, TargetPlace,
+};
 use super::table::{self, Column, INDENT, WIDTH};
 use super::webhooks;
 use super::words;
@@ -417,12 +419,24 @@ pub fn delivery_words(tally: &DeliveryTally) -> Option<String> {
 }
 
 fn delivery(run: &RunFile, out: &mut String) {
-    let Some(all) = delivery_words(&run.delivery()) else { return };
-    out.push_str(&noted(BOLD, "Delivery", &all));
+    tallies(run, "Delivery", &run.delivery(), |population| &population.delivery, out);
+    tallies(run, "Replies", &run.replies(), |population| &population.replies, out);
+}
+
+/// A tally of all, and those of the populations that something is wrong with.
+fn tallies(
+    run: &RunFile,
+    title: &str,
+    all: &DeliveryTally,
+    of: impl Fn(&PopulationFacts) -> &DeliveryTally,
+    out: &mut String,
+) {
+    let Some(all) = delivery_words(all) else { return };
+    out.push_str(&noted(BOLD, title, &all));
     let is_hurt = |tally: &DeliveryTally| tally.lost + tally.duplicated + tally.out_of_order > 0;
-    let hurt = run.populations.iter().filter(|population| is_hurt(&population.delivery));
+    let hurt = run.populations.iter().filter(|population| is_hurt(of(population)));
     for population in hurt.filter(|_| run.populations.len() > 1) {
-        let words = delivery_words(&population.delivery).unwrap_or_default();
+        let words = delivery_words(of(population)).unwrap_or_default();
         flowing(&format!("{INDENT}{INDENT}"), "", 0, &format!("{}: {words}", population.name), out);
     }
 }
@@ -439,10 +453,11 @@ pub fn unsent_words(run: &RunFile) -> Vec<String> {
                 "{messages} of {name} planned and not sent: not connected, or the outbox was full"
             ));
         }
-        if population.acks_failed > 0 {
-            let requests = words::counted(population.acks_failed, "request");
+        for (failure, &count) in &population.acks_failed {
+            let requests = words::counted(count, "request");
+            let error = failure.name();
             sentences.push(format!(
-                "{requests} of {name} (joins or publishes) refused by the hub's acknowledgements"
+                "{requests} of {name} (joins, publishes, events) refused by the hub: {error}"
             ));
         }
     }

@@ -13,8 +13,8 @@ use crate::protocol::control::HubWire;
 use crate::protocol::{CloseCategory, CloseCode};
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Arrival, ArrivalSchedule, Behaviour, Fault, FirstAttempt, Jitter, PopulationIndex, Quantity,
-    Reconnect, ReconnectPolicy, Senders, Shaping, TimedBehaviour, Traffic, Vanish,
+    Arrival, ArrivalSchedule, Behaviour, Destination, Fault, FirstAttempt, Jitter, PopulationIndex,
+    Quantity, Reconnect, ReconnectPolicy, Reply, Senders, Shaping, TimedBehaviour, Traffic, Vanish,
 };
 use crate::verdict::Outcome;
 
@@ -192,6 +192,7 @@ pub const fn latency(kind: LatencyKind) -> &'static str {
         LatencyKind::Connect => "connect",
         LatencyKind::Message => "message",
         LatencyKind::Acknowledgement => "acknowledgement",
+        LatencyKind::Echo => "echo",
         LatencyKind::Rest => "REST",
         LatencyKind::RestClose => "REST close",
         LatencyKind::Recovery => "recovery",
@@ -542,13 +543,18 @@ pub fn traffic(plan: &Plan, value: &Traffic) -> String {
             }
         }
     };
-    let group = plan.groups.get(usize::from(value.to)).map_or("?", String::as_str);
+    let to = match &value.to {
+        Destination::Group(group) => {
+            let group = plan.groups.get(usize::from(*group)).map_or("?", String::as_str);
+            format!("to group {group}")
+        }
+        Destination::Event { event, reply: Reply::Any } => format!("as event {}", event.as_str()),
+        Destination::Event { event, reply: Reply::Echo } => {
+            format!("as event {}, which comes back", event.as_str())
+        }
+    };
     let each = if value.from.count() > 1 { " each" } else { "" };
-    format!(
-        "{senders} to group {group}: {}{each} of {}",
-        sending(value.rate),
-        bytes(u64::from(value.size))
-    )
+    format!("{senders} {to}: {}{each} of {}", sending(value.rate), bytes(u64::from(value.size)))
 }
 
 /// A rate as a whole number, at least 0.

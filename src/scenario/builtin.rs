@@ -68,7 +68,7 @@ macro_rules! builtin {
 /// Every built-in scenario, quickest first within its folder.
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
-    const ALL: [Builtin; 17] = [
+    const ALL: [Builtin; 19] = [
         builtin!("drops", "closed-by-app-server"),
         builtin!("drops", "ping-timeout"),
         builtin!("drops", "slow-client"),
@@ -77,7 +77,9 @@ pub fn builtins() -> &'static [Builtin] {
         builtin!("drops", "connection-count-limit"),
         builtin!("upstream", "abuse-protection-missing-origin"),
         builtin!("upstream", "abuse-protection-401"),
+        builtin!("upstream", "event-handler-not-found"),
         builtin!("upstream", "upstream-cold-start"),
+        builtin!("upstream", "echo-upstream"),
         builtin!("upstream", "upstream-404"),
         builtin!("upstream", "upstream-500"),
         builtin!("upstream", "upstream-target-invalid"),

@@ -4,6 +4,7 @@
 //! Times are durations from the start of the timeline (the run's epoch).
 
 mod server_side;
+mod traffic;
 mod upstream;
 
 use std::time::Duration;
@@ -11,9 +12,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::protocol::settings::SocketBuffers;
-use crate::protocol::{CloseCategory, HubSettings, Subprotocol};
+use crate::protocol::{CloseCategory, CloseCode, HubSettings, Subprotocol};
 
 pub use server_side::*;
+pub use traffic::*;
 pub use upstream::*;
 
 /// Index of a population in [`Plan::populations`].
@@ -52,8 +54,8 @@ pub struct Plan {
     pub groups: Vec<String>,
     /// Traffic, in file order.
     pub traffic: Vec<Traffic>,
-    /// Streams of numbered messages: one per (traffic, sender) whose messages go to a group,
-    /// numbered through the plan; `stream_base` of a traffic plus the sender's position.
+    /// Streams of numbered messages: one per (traffic, sender), numbered through the plan;
+    /// `stream_base` of a traffic plus the sender's position.
     pub streams: u32,
     /// Faults, in order of time.
     pub faults: Vec<FaultAt>,
@@ -388,71 +390,9 @@ pub enum ReconnectAfter {
     Any,
 }
 
-/// Bytes a client may hold for sending before a publish is refused and counted. It stands here
-/// because a plan with a message that never fits is refused before anything runs.
-pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
-
 /// How long a client waits for the answer to its upgrade request. It stands here because what is
 /// foretold depends on it.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-
-/// Most bytes a client's frame has before its payload: 10 of header and 4 of mask (RFC 6455, 5.2).
-pub const CLIENT_FRAME_HEADER_BYTES_MAX: usize = 14;
-
-/// Load on the hub.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Traffic {
-    /// Name.
-    pub name: String,
-    /// Who sends.
-    pub from: Senders,
-    /// To which group.
-    pub to: GroupIndex,
-    /// Messages per second of each sender.
-    pub rate: f64,
-    /// Bytes of each message's data; at least [`crate::protocol::stamp::STAMP_BYTES`].
-    pub size: u32,
-    /// First planned instant.
-    pub start: Duration,
-    /// No message is planned at or after it; `None`: until the running phase ends.
-    pub until: Option<Duration>,
-    /// Whether senders ask for acknowledgements.
-    pub acknowledged: bool,
-    /// Messages a sender may have unacknowledged; the next one waits (its planned instant does
-    /// not). `None` is no bound but the outbox's.
-    pub in_flight: Option<u32>,
-    /// Whether the hub sends a message back to its sender.
-    pub no_echo: bool,
-    /// Number of the first sender's stream.
-    pub stream_base: u32,
-}
-
-/// Who sends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum Senders {
-    /// Clients `first..first + count` of a population, over their websocket.
-    Clients {
-        /// Population.
-        population: PopulationIndex,
-        /// Index of the first.
-        first: u32,
-        /// How many.
-        count: u32,
-    },
-    /// The engine, by REST.
-    Rest,
-}
-
-impl Senders {
-    /// How many senders there are.
-    #[must_use]
-    pub const fn count(&self) -> u32 {
-        match self {
-            Self::Clients { count, .. } => *count,
-            Self::Rest => 1,
-        }
-    }
-}
 
 /// A fault and its instant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -554,6 +494,10 @@ pub enum Claim {
     /// Every attempt refused with one of these HTTP statuses saw this body, whole, and there was
     /// one.
     RefusedBody(Vec<(u16, String)>),
+    /// Close frames of the hub that came first and were read, with exactly these codes
+    /// ([`crate::protocol::close::NO_CODE`] for a frame without one); a code that is not listed
+    /// does not occur.
+    CloseCodes(Vec<(CloseCode, Quantity)>),
     /// Connections opened in all.
     Opens(Quantity),
     /// Clients that were dropped and came back.
@@ -565,6 +509,9 @@ pub enum Claim {
     },
     /// Nothing lost, duplicated or out of order.
     DeliveryComplete,
+    /// Every event that was sent came back to its sender: nothing lost, duplicated or out of
+    /// order.
+    RepliesComplete,
     /// Bytes in the hub's queue at the decision of `category`: above its limit by at most one
     /// frame, be the limit one of bytes or of messages.
     QueueAtCloseJustOverLimit {
@@ -644,6 +591,8 @@ pub enum Metric {
     Duplicated,
     /// Messages out of order.
     OutOfOrder,
+    /// Acknowledgements that failed.
+    AcksFailed,
     /// Most connections open at once.
     PeakConnections,
 }

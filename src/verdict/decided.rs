@@ -1,6 +1,6 @@
 //! Whether there is anything left to wait for.
 
-use super::expectation::refusals;
+use super::expectation::{close_codes, refusals};
 use super::server_side;
 use super::threshold::{self, Reading};
 use crate::measure::{PopulationSummary, Summary};
@@ -39,6 +39,11 @@ pub fn decided(plan: &Plan, summary: &Summary) -> bool {
                     let refusals = refusals(summary, index);
                     wanted.iter().all(|(status, _)| refusals.contains_key(status))
                 }
+                Claim::CloseCodes(wanted) => {
+                    let codes = close_codes(summary, index);
+                    let of = |code| codes.get(&code).copied().unwrap_or(0);
+                    wanted.iter().all(|(code, quantity)| of(*code) >= quantity.at_least)
+                }
                 claim => is_claim_decided(plan, population, index, claim),
             }
         })
@@ -73,11 +78,13 @@ fn is_claim_decided(
         Claim::Recovered(wanted) => {
             population.recovered.max(population.live.recovered) >= wanted.at_least
         }
-        // Is decided by rows.
+        // Are decided by rows.
         Claim::Refused(_)
         | Claim::RefusedBody(_)
+        | Claim::CloseCodes(_)
         | Claim::Amplification { .. }
         | Claim::DeliveryComplete
+        | Claim::RepliesComplete
         | Claim::Steady { .. } => true,
     }
 }

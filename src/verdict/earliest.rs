@@ -6,7 +6,7 @@ use crate::predict;
 use crate::protocol::settings::LifeSign;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
-    Behaviour, Claim, Metric, Population, PopulationIndex, Senders, TimedBehaviour, Vanish,
+    Behaviour, Claim, Metric, Population, PopulationIndex, TimedBehaviour, Vanish,
 };
 
 /// Beyond the exact bounds: for clients that open late and for what is under way.
@@ -46,13 +46,16 @@ fn has_an_end_of_its_own(plan: &Plan) -> bool {
             wanted.iter().any(|(category, quantity)| category.is_drop() && quantity.at_least > 0)
         }
         Claim::RefusedBody(wanted) => !wanted.is_empty(),
-        Claim::Refused(wanted) => wanted.iter().any(|(_, quantity)| quantity.at_least > 0),
+        Claim::Refused(wanted) | Claim::CloseCodes(wanted) => {
+            wanted.iter().any(|(_, quantity)| quantity.at_least > 0)
+        }
         Claim::Recovered(quantity) => quantity.at_least > 0,
         Claim::CloseWithin { .. }
         | Claim::QueueAtCloseJustOverLimit { .. }
         | Claim::Opens(_)
         | Claim::Amplification { .. }
         | Claim::DeliveryComplete
+        | Claim::RepliesComplete
         | Claim::Steady { .. } => false,
     });
     let misbehaves = plan.populations.iter().any(|population| !population.is_well_behaved());
@@ -130,8 +133,5 @@ fn sends(plan: &Plan, index: PopulationIndex, population: &Population) -> bool {
         .behaviours
         .iter()
         .any(|timed| matches!(timed.behaviour, Behaviour::AppPing { .. }));
-    pings
-        || plan.traffic.iter().any(|traffic| {
-            matches!(traffic.from, Senders::Clients { population, .. } if population == index)
-        })
+    pings || plan.traffic.iter().any(|traffic| traffic.is_from(index))
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::spoil::{Finding, Rests};
 use super::{Check, CheckKind, Outcome, is_hub_observed, words};
-use crate::event::ClientObservation;
+use crate::event::{ClientObservation, CloseFirst, DeliveryTally};
 use crate::measure::summary::{Extent, Since};
 use crate::measure::{LatencyKind, PopulationSummary, Stage, Summary};
 use crate::predict::{self, Fate};
-use crate::protocol::CloseCategory;
+use crate::protocol::close::NO_CODE;
+use crate::protocol::{CloseCategory, CloseCode};
 use crate::scenario::Plan;
 use crate::scenario::plan::{Claim, Expectation, PopulationIndex, Quantity};
 
@@ -52,8 +53,13 @@ pub(super) fn findings(plan: &Plan, summary: &Summary) -> Vec<Finding> {
         let mut add = |path: String, answer: Answer| {
             findings.push(answer.finding(CheckKind::Expectation, path));
         };
-        if expectation.claim == Claim::DeliveryComplete {
-            for (name, answer) in delivery(population) {
+        let tally = match expectation.claim {
+            Claim::DeliveryComplete => Some(population.delivery),
+            Claim::RepliesComplete => Some(population.replies),
+            _ => None,
+        };
+        if let Some(tally) = tally {
+            for (name, answer) in complete(&tally) {
                 add(format!("{}.{name}", expectation.path), answer);
             }
         } else {
@@ -86,13 +92,18 @@ fn judge(
                 None => answer,
             }
         }
-        Claim::Refused(wanted) => refused(summary, index, wanted),
+        Claim::Refused(wanted) => listed(&refusals(summary, index), wanted, "refused", "status"),
         Claim::RefusedBody(wanted) => refused_body(summary, index, wanted),
+        Claim::CloseCodes(wanted) => {
+            listed(&close_codes(summary, index), wanted, "closed by the hub", "code")
+        }
         Claim::Opens(wanted) => counted(*wanted, population.opens, "opens"),
         Claim::Recovered(wanted) => counted(*wanted, population.recovered, "recovered"),
         Claim::Amplification { at_most } => amplification(population, *at_most),
-        // Has three checks of its own.
-        Claim::DeliveryComplete => Answer::of(None, String::new(), String::new(), Rests::Counts),
+        // Have three checks of their own each.
+        Claim::DeliveryComplete | Claim::RepliesComplete => {
+            Answer::of(None, String::new(), String::new(), Rests::Counts)
+        }
         Claim::QueueAtCloseJustOverLimit { category, above, at_most } => {
             let extent = summary.queue_at_close.get(&(index, *category)).copied();
             let rows = rows(population, *category);
@@ -290,24 +301,37 @@ pub(super) fn refusals(summary: &Summary, index: PopulationIndex) -> BTreeMap<u1
     refusals
 }
 
-fn refused(summary: &Summary, index: PopulationIndex, wanted: &[(u16, Quantity)]) -> Answer {
+/// Close frames of the hub that came first and that a population's clients read, by code.
+pub(super) fn close_codes(summary: &Summary, index: PopulationIndex) -> BTreeMap<CloseCode, u64> {
+    let mut codes = BTreeMap::new();
+    for (key, tally) in &summary.closes {
+        if let ClientObservation::CloseFrame { code, first: CloseFirst::Hub, .. } = &key.observation
+            && key.population == index
+        {
+            *codes.entry(code.unwrap_or(NO_CODE)).or_default() += tally.count;
+        }
+    }
+    codes
+}
+
+/// Counts by number, whole: `what` is what a number is, `how` how it came about.
+fn listed(found: &BTreeMap<u16, u64>, wanted: &[(u16, Quantity)], how: &str, what: &str) -> Answer {
     let mut demands: Vec<String> = wanted
         .iter()
-        .map(|(status, quantity)| format!("status {status} {}", words::quantity(*quantity)))
+        .map(|(number, quantity)| format!("{what} {number} {}", words::quantity(*quantity)))
         .collect();
     demands.push(if wanted.is_empty() { "nothing" } else { "nothing else" }.to_owned());
-    let refusals = refusals(summary, index);
-    let parts: Vec<String> = refusals
+    let parts: Vec<String> = found
         .iter()
-        .map(|(status, count)| format!("status {status}: {}", words::count(*count)))
+        .map(|(number, count)| format!("{what} {number}: {}", words::count(*count)))
         .collect();
     let actual = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
-    let of = |status| refusals.get(&status).copied().unwrap_or(0);
-    let is_listed = |status: &u16| wanted.iter().any(|(listed, _)| listed == status);
-    let holds = wanted.iter().all(|(status, quantity)| quantity.holds(of(*status)))
-        && refusals.keys().all(is_listed);
-    let expected = format!("refused with {}", demands.join(", "));
-    Answer::of(Some(holds), expected, format!("refused with {actual}"), Rests::Counts)
+    let of = |number| found.get(&number).copied().unwrap_or(0);
+    let is_listed = |number: &u16| wanted.iter().any(|(listed, _)| listed == number);
+    let holds = wanted.iter().all(|(number, quantity)| quantity.holds(of(*number)))
+        && found.keys().all(is_listed);
+    let expected = format!("{how} with {}", demands.join(", "));
+    Answer::of(Some(holds), expected, format!("{how} with {actual}"), Rests::Counts)
 }
 
 /// Bodies of refused attempts of a population with one HTTP status, and how often they came.
@@ -373,8 +397,8 @@ fn amplification(population: &PopulationSummary, at_most: f64) -> Answer {
     Answer::of(Some(ratio <= at_most), expected, actual, Rests::Counts)
 }
 
-fn delivery(population: &PopulationSummary) -> [(&'static str, Answer); 3] {
-    let tally = &population.delivery;
+/// Nothing lost, nothing duplicated, nothing out of order.
+fn complete(tally: &DeliveryTally) -> [(&'static str, Answer); 3] {
     let of = |count: u64, what: &str| {
         let actual = match tally.expected {
             0 => format!("{what} {}; no samples: no message had to arrive", words::count(count)),

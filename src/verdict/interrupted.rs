@@ -2,7 +2,7 @@
 //! already disproves it.
 
 use super::decided::exceeds;
-use super::expectation::{refusals, refused_with};
+use super::expectation::{close_codes, refusals, refused_with};
 use super::server_side;
 use super::spoil::Finding;
 use super::threshold::{self, Reading};
@@ -45,8 +45,12 @@ fn is_broken(summary: &Summary, expectation: &Expectation, path: &str) -> bool {
     let nobody = PopulationSummary::default();
     let index = expectation.population;
     let population = summary.populations.get(usize::from(index)).unwrap_or(&nobody);
-    if let Claim::DeliveryComplete = expectation.claim {
-        let tally = &population.delivery;
+    let tally = match expectation.claim {
+        Claim::DeliveryComplete => Some(&population.delivery),
+        Claim::RepliesComplete => Some(&population.replies),
+        _ => None,
+    };
+    if let Some(tally) = tally {
         let faults = [
             ("lost", tally.lost),
             ("duplicated", tally.duplicated),
@@ -68,6 +72,10 @@ fn is_broken(summary: &Summary, expectation: &Expectation, path: &str) -> bool {
         Claim::RefusedBody(wanted) => wanted.iter().any(|(status, text)| {
             refused_with(summary, index, *status).keys().any(|body| body != text)
         }),
+        Claim::CloseCodes(wanted) => close_codes(summary, index).iter().any(|(code, count)| {
+            let listed = wanted.iter().find(|(listed, _)| listed == code);
+            listed.is_none_or(|(_, quantity)| *count > quantity.at_most)
+        }),
         Claim::Opens(wanted) => population.opens > wanted.at_most,
         Claim::Recovered(wanted) => population.recovered > wanted.at_most,
         // Who was dropped outside the window was.
@@ -75,7 +83,10 @@ fn is_broken(summary: &Summary, expectation: &Expectation, path: &str) -> bool {
             is_hub_observed(summary) && population.categories.get(category).is_some_and(|n| *n > 0)
         }
         // More clients, or more messages, may have set the ratio right.
-        Claim::Amplification { .. } | Claim::Steady { .. } | Claim::DeliveryComplete => false,
+        Claim::Amplification { .. }
+        | Claim::Steady { .. }
+        | Claim::DeliveryComplete
+        | Claim::RepliesComplete => false,
     }
 }
 

@@ -222,19 +222,20 @@ fn deliveries_add_up(plan: &Plan, summary: &Summary) -> Finding {
     let mut complaints = Vec::new();
     let mut all = 0_u64;
     for (index, population) in populations(summary) {
-        let tally = &population.delivery;
-        all = all.saturating_add(tally.expected);
-        let accounted =
-            i128::from(tally.received) - i128::from(tally.duplicated) + i128::from(tally.lost);
-        if i128::from(tally.expected) != accounted {
-            complaints.push(format!(
-                "{}: expected {}, received {}, duplicated {}, lost {}",
-                name(plan, index),
-                words::count(tally.expected),
-                words::count(tally.received),
-                words::count(tally.duplicated),
-                words::count(tally.lost)
-            ));
+        for (what, tally) in [("", &population.delivery), (" replies", &population.replies)] {
+            all = all.saturating_add(tally.expected);
+            let accounted =
+                i128::from(tally.received) - i128::from(tally.duplicated) + i128::from(tally.lost);
+            if i128::from(tally.expected) != accounted {
+                complaints.push(format!(
+                    "{}{what}: expected {}, received {}, duplicated {}, lost {}",
+                    name(plan, index),
+                    words::count(tally.expected),
+                    words::count(tally.received),
+                    words::count(tally.duplicated),
+                    words::count(tally.lost)
+                ));
+            }
         }
     }
     let fine = format!("{} expected", words::count(all));
@@ -459,9 +460,11 @@ fn opened_unread(summary: &Summary) -> u64 {
 fn deliveries(plan: &Plan, summary: &Summary, after: &Counters) -> (u64, u64, u64) {
     let (mut arrived, mut lost) = (0_u64, 0_u64);
     for (_, population) in populations(summary) {
-        let tally = &population.delivery;
-        arrived = arrived.saturating_add(tally.received.saturating_sub(tally.duplicated));
-        lost = lost.saturating_add(tally.lost);
+        for tally in [&population.delivery, &population.replies] {
+            arrived = arrived.saturating_add(tally.received.saturating_sub(tally.duplicated));
+            lost = lost.saturating_add(tally.lost);
+        }
+        arrived = arrived.saturating_add(population.received_besides);
     }
     let stays = plan.populations.iter().all(|population| {
         population.lifetime.is_none()

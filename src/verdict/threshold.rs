@@ -56,6 +56,7 @@ fn name(plan: &Plan, threshold: &Threshold) -> String {
         Metric::Lost => "lost".to_owned(),
         Metric::Duplicated => "duplicated".to_owned(),
         Metric::OutOfOrder => "out_of_order".to_owned(),
+        Metric::AcksFailed => "acks_failed".to_owned(),
         Metric::PeakConnections => "peak_connections".to_owned(),
     };
     match selectors.is_empty() {
@@ -70,6 +71,7 @@ const fn latency(kind: LatencyKind) -> &'static str {
         LatencyKind::Connect => "connect",
         LatencyKind::Message => "message",
         LatencyKind::Acknowledgement => "acknowledgement",
+        LatencyKind::Echo => "echo",
         LatencyKind::Rest => "rest",
         LatencyKind::RestClose => "rest_close",
         LatencyKind::Recovery => "recovery",
@@ -116,6 +118,7 @@ const fn rests(threshold: &Threshold) -> Rests {
         | Metric::Lost
         | Metric::Duplicated
         | Metric::OutOfOrder
+        | Metric::AcksFailed
         | Metric::PeakConnections => Rests::Counts,
     }
 }
@@ -181,6 +184,10 @@ pub(super) fn read(summary: &Summary, threshold: &Threshold) -> Reading {
             let delivery = delivery(summary, population);
             tally(statistic, delivery.out_of_order, delivery.received)
         }
+        Metric::AcksFailed => match statistic {
+            Statistic::Rate => Reading::Senseless,
+            _ => tally(statistic, sum(summary, population, |of| Some(of.failed_acks())), 0),
+        },
         Metric::PeakConnections => read_peak(summary, threshold),
     }
 }

@@ -1,5 +1,6 @@
 //! Clients that send, and what their receivers make of it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tokio::task::JoinHandle;
@@ -12,16 +13,19 @@ use crate::measure::delivery::{Decision, up_to_the_decision};
 use crate::measure::{LatencyKind, Stage};
 use crate::protocol::Subprotocol;
 use crate::protocol::stamp::Stamp;
-use crate::protocol::subprotocol::{ClientFrame, MessageFrom, Payload, ServerFrame};
+use crate::protocol::subprotocol::{
+    AckError, AckErrorName, AckFailure, ClientFrame, MessageFrom, Payload, ServerFrame,
+};
+use crate::protocol::webhook::EventName;
 use crate::scenario::Plan;
-use crate::scenario::plan::{Fault, FaultAt, Senders, Traffic};
+use crate::scenario::plan::{Destination, Fault, FaultAt, Reply, Senders, Traffic};
 
 /// Client 0 of `p` sends to `room`.
 pub fn with_traffic(acknowledged: bool, in_flight: Option<u32>) -> Plan {
     let traffic = Traffic {
         name: "chatter".into(),
         from: Senders::Clients { population: 0, first: 0, count: 1 },
-        to: 0,
+        to: Destination::Group(0),
         rate: 10.0,
         size: 64,
         start: std::time::Duration::ZERO,
@@ -142,13 +146,11 @@ fn in_flight_holds_messages_back_and_keeps_their_planned_instants() {
         assert!(stamp.sent_ns - stamp.planned_ns >= 30_000_000, "the wait is in the response");
         assert_eq!(world.shard.counts.waiting.get(), 1);
         // A failed acknowledgement frees its place too.
-        let no = crate::protocol::subprotocol::AckError {
-            name: crate::protocol::subprotocol::AckErrorName::Forbidden,
-            message: "no".into(),
-        };
+        let no = AckError { name: AckErrorName::Forbidden, message: "no".into() };
         peer.text(&ServerFrame::Ack { ack_id: ack_id.unwrap(), result: Err(no) }.print()).await;
         assert_eq!(published(&mut peer).await.1.sequence, 3);
-        assert_eq!(*world.shard.counts.acks_failed.borrow(), [1]);
+        let failed = BTreeMap::from([(AckFailure::Forbidden, 1)]);
+        assert_eq!(*world.shard.counts.acks_failed.borrow(), [failed]);
         // What is still out when the connection ends is owed no more; what waits is not sent.
         client.publish(0, planned);
         drop(peer);
@@ -180,6 +182,108 @@ fn without_acknowledgement_the_hand_over_counts() {
         let on_its_way = u64::try_from(ON_ITS_WAY.as_nanos()).unwrap();
         assert_eq!(expected(end.ended_ns), 0);
         assert_eq!(expected(end.ended_ns + 2 * on_its_way), 1);
+    });
+}
+
+/// Client 0 of `p` sends events.
+fn with_events(protocol: Subprotocol, event: &str, reply: Reply) -> Plan {
+    let event = EventName::parse(event).unwrap();
+    let mut plan = with_traffic(protocol == Subprotocol::Json, None);
+    plan.traffic[0].to = Destination::Event { event, reply };
+    Plan { populations: plan_of(protocol).populations, ..plan }
+}
+
+fn plan_of(protocol: Subprotocol) -> Plan {
+    plan(population(protocol))
+}
+
+/// Answers an event as a handler that sends it back does.
+async fn echo(peer: &mut Peer, data: &str) {
+    let payload = Payload::Text(data.into());
+    peer.text(&ServerFrame::Message { from: MessageFrom::Server, payload }.print()).await;
+}
+
+#[test]
+fn json_clients_send_events_and_time_what_comes_back() {
+    run(async {
+        let plan = with_events(Subprotocol::Json, "chat", Reply::Echo);
+        let (mut world, client, _task, mut peer) = joined(plan, 0).await;
+        for sequence in 1..=3_u32 {
+            client.publish(0, Instant::now() - 20 * MS);
+            let Frame::Text(text) = peer.next().await else { panic!("a text frame") };
+            let frame = ClientFrame::parse(&text).unwrap();
+            let ClientFrame::Event { event, ack_id, payload: Payload::Text(data) } = frame else {
+                panic!("an event of text: {text}");
+            };
+            assert_eq!((event.as_str(), ack_id), ("chat", Some(u64::from(sequence) + 1)));
+            assert_eq!(Stamp::read(data.as_bytes()).unwrap().sequence, sequence);
+            if sequence == 2 {
+                // Its handler failed: nothing comes back.
+                let no = AckError { name: AckErrorName::InternalServerError, message: "".into() };
+                let ack = ServerFrame::Ack { ack_id: ack_id.unwrap(), result: Err(no) };
+                peer.text(&ack.print()).await;
+            } else {
+                echo(&mut peer, &data).await;
+                ack(&mut peer, ack_id.unwrap()).await;
+            }
+        }
+        assert!(peer.ping(b"read", LONG).await);
+        let failed = BTreeMap::from([(AckFailure::InternalServerError, 1)]);
+        assert_eq!(*world.shard.counts.acks_failed.borrow(), [failed]);
+        drop(peer);
+        let end = world.end().await;
+        let replies = end.replies;
+        assert_eq!((replies.expected, replies.received, replies.lost), (3, 2, 1));
+        assert_eq!(end.delivery.expected, 0, "an event is no delivery");
+        assert_eq!(
+            (world.recorded(LatencyKind::Echo), world.recorded(LatencyKind::Message)),
+            (2, 0)
+        );
+        let latency = world.shard.latency.borrow();
+        let echo = latency.sum(LatencyKind::Echo, |_| true).unwrap();
+        assert!(echo.response.min() >= echo.service.min() + 19_000, "response from the plan");
+    });
+}
+
+#[test]
+fn simple_clients_send_bare_frames_and_get_bare_frames() {
+    run(async {
+        let plan = with_events(Subprotocol::Simple, "message", Reply::Echo);
+        let (mut world, client, _task, mut peer) = joined(plan, 0).await;
+        for _ in 0..2 {
+            client.publish(0, Instant::now());
+            let Frame::Text(data) = peer.next().await else { panic!("a text frame") };
+            assert_eq!(data.len(), 64);
+            assert!(Stamp::read(data.as_bytes()).is_some(), "{data}");
+            peer.text(&data).await;
+            peer.text("said by the handler on its own").await;
+        }
+        client.leave();
+        assert_eq!(peer.next().await, Frame::Close(Some(1000)));
+        peer.close(Some(1000), "").await;
+        let end = world.end().await;
+        assert_eq!((end.sent, end.received, world.recorded(LatencyKind::Echo)), (2, 4, 2));
+        assert_eq!((end.replies.expected, end.replies.received, end.replies.lost), (2, 2, 0));
+    });
+}
+
+#[test]
+fn of_events_with_any_answer_nothing_is_demanded() {
+    run(async {
+        let plan = with_events(Subprotocol::Simple, "message", Reply::Any);
+        let (mut world, client, _task, mut peer) = joined(plan, 0).await;
+        for answered in [true, false] {
+            client.publish(0, Instant::now());
+            let Frame::Text(data) = peer.next().await else { panic!("a text frame") };
+            if answered {
+                peer.text(&data).await;
+            }
+        }
+        assert!(peer.ping(b"read", LONG).await);
+        drop(peer);
+        let end = world.end().await;
+        assert_eq!((end.replies.expected, end.replies.received), (0, 0));
+        assert_eq!((end.received, world.recorded(LatencyKind::Echo)), (1, 1));
     });
 }
 

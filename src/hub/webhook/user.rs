@@ -20,9 +20,7 @@ use crate::protocol::control::EventFailure;
 use crate::protocol::subprotocol::{MessageFrom, Payload};
 use crate::protocol::throughput::Pattern;
 use crate::protocol::webhook::request::content_type_of;
-use crate::protocol::webhook::{
-    Event, EventName, FailedUserEvent, WebhookFailure, texts, user_event_answer,
-};
+use crate::protocol::webhook::{Event, EventName, FailedUserEvent, user_event_answer};
 
 /// Close code of a connection whose event failed: internal error.
 const INTERNAL_ERROR: u16 = 1011;
@@ -39,26 +37,17 @@ pub struct UserEvent {
 }
 
 /// Sends an event of a client. Its further frames wait until that is over.
-pub fn raise(
-    hub: &Rc<Hub>,
-    connection: &Rc<Connection>,
-    dialogue: &Rc<Dialogue>,
-    event: UserEvent,
-) {
+pub fn raise(hub: &Rc<Hub>, connection: &Rc<Connection>, event: UserEvent) {
     let UserEvent { name, ack_id, payload } = event;
     let event = Event::User(name);
-    let has_handler = dialogue.handler_of(&event).is_some();
-    if !has_handler && !listeners::is_heard(dialogue, &event) {
-        let message = texts::not_found(&dialogue.hub_name, &event);
-        let failure = WebhookFailure::EventHandlerNotFound;
-        trace::event_failed(hub, dialogue, &event, failure, message, None);
-        if dialogue.timeline == hub.timeline.get() {
-            hub.webhooks.tally.count(&event, |of| of.begun += 1);
-            hub.webhooks.tally.failed(&event, EventFailure::NotFound);
-        }
-        fail(hub, connection, dialogue, ack_id, CloseCategory::EventHandlerNotFound);
+    let has_handler = |dialogue: &Rc<Dialogue>| dialogue.events().handler_of(&event).is_some();
+    let is_taken =
+        |dialogue: &&Rc<Dialogue>| has_handler(dialogue) || listeners::is_heard(dialogue, &event);
+    let Some(dialogue) = connection.dialogue.as_ref().filter(is_taken) else {
+        not_found(hub, connection, &event, ack_id);
         return;
-    }
+    };
+    let has_handler = has_handler(dialogue);
     let content_type = content_type_of(&payload);
     let body = match payload {
         Payload::Text(text) | Payload::Json(text) => Bytes::from(text),
@@ -79,6 +68,16 @@ pub fn raise(
     spawn(hub, task);
 }
 
+/// Nobody takes the event: the hub has handlers of others, or none at all.
+fn not_found(hub: &Hub, connection: &Rc<Connection>, event: &Event, ack_id: Option<u64>) {
+    trace::event_not_found(hub, connection, event);
+    if connection.timeline == hub.timeline.get() {
+        hub.webhooks.tally.count(event, |of| of.begun += 1);
+        hub.webhooks.tally.failed(event, EventFailure::NotFound);
+    }
+    fail(hub, connection, ack_id, CloseCategory::EventHandlerNotFound);
+}
+
 async fn deliver(
     hub: Rc<Hub>,
     connection: Rc<Connection>,
@@ -97,7 +96,7 @@ async fn deliver(
         match heard {
             Ok(heard) => answer(&hub, &connection, &dialogue, heard, ack_id),
             Err(_) => {
-                fail(&hub, &connection, &dialogue, ack_id, CloseCategory::SendEventFailed);
+                fail(&hub, &connection, ack_id, CloseCategory::SendEventFailed);
             }
         }
     }
@@ -126,14 +125,12 @@ fn answer(
     }
 }
 
-fn fail(
-    hub: &Hub,
-    connection: &Rc<Connection>,
-    dialogue: &Dialogue,
-    ack_id: Option<u64>,
-    category: CloseCategory,
-) {
-    match (&connection.mode, dialogue.events().policy.failed_user_event) {
+fn fail(hub: &Hub, connection: &Rc<Connection>, ack_id: Option<u64>, category: CloseCategory) {
+    let policy = match &connection.dialogue {
+        Some(dialogue) => dialogue.events().policy.failed_user_event,
+        None => hub.settings().events.policy.failed_user_event,
+    };
+    match (&connection.mode, policy) {
         (Mode::Json, FailedUserEvent::AckError) => {
             if let Some(ack_id) = ack_id {
                 session::acknowledge(hub, connection, ack_id, Err(session::event_failed()));

@@ -13,6 +13,7 @@ use crate::event::{
 };
 use crate::protocol::CloseCategory;
 use crate::protocol::control::{Counters, HubEnd, HubWire};
+use crate::protocol::subprotocol::AckFailure;
 use crate::protocol::webhook::UpstreamCounts;
 
 pub use server_side::LogTally;
@@ -67,14 +68,27 @@ pub struct PopulationSummary {
     pub ended_against_wish: BTreeMap<ClientObservation, u64>,
     /// Delivery over all its connections.
     pub delivery: DeliveryTally,
+    /// Replies to its events that were to come back, over all its connections.
+    pub replies: DeliveryTally,
+    /// Messages that its clients received and that neither of the two counts: answers of event
+    /// handlers of which nothing is demanded.
+    pub received_besides: u64,
     /// Messages published by its clients over their websockets, as their rows tell.
     pub published: u64,
-    /// Acknowledgements that failed.
-    pub acks_failed: u64,
+    /// Acknowledgements that failed, by the name of their error.
+    pub acks_failed: BTreeMap<AckFailure, u64>,
     /// Planned messages that were not sent: the client was not connected, or its outbox was full.
     pub not_sent: u64,
     /// What the clients count while the run goes on.
     pub live: LiveCounts,
+}
+
+impl PopulationSummary {
+    /// Acknowledgements that failed.
+    #[must_use]
+    pub fn failed_acks(&self) -> u64 {
+        self.acks_failed.values().sum()
+    }
 }
 
 /// Counts of a population that rows cannot tell yet, because a row comes only at the end of its
@@ -302,7 +316,11 @@ impl Summary {
         population.attempts += 1;
         population.opens += u64::from(opened);
         population.refusals += u64::from(!opened);
-        population.delivery.add(&row.client.delivery);
+        let client = &row.client;
+        population.delivery.add(&client.delivery);
+        population.replies.add(&client.replies);
+        let tracked = client.delivery.received.saturating_add(client.replies.received);
+        population.received_besides += client.received.saturating_sub(tracked);
         population.published += row.client.sent;
         if let Some(category) = row.category() {
             *population.categories.entry(category).or_default() += 1;

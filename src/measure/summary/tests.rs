@@ -57,6 +57,7 @@ fn row(population: &str, index: u32, attempt: u32) -> LedgerRow {
         pings: 0,
         pongs: 0,
         delivery: DeliveryTally { expected: 4, received: 3, lost: 1, ..DeliveryTally::default() },
+        replies: DeliveryTally { expected: 2, received: 2, ..DeliveryTally::default() },
         tails: Vec::new(),
     };
     LedgerRow { attempt, hub: HubSide::Ended(Box::new(end)), evidence: Evidence::Hub, client }

@@ -146,6 +146,46 @@ impl From<&str> for AckErrorName {
     }
 }
 
+/// What acknowledgements that failed are counted by: the error's name on the wire.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[allow(missing_docs, reason = "the service's own words")]
+pub enum AckFailure {
+    Forbidden,
+    InternalServerError,
+    BadRequest,
+    /// Any name that Squall does not know.
+    Other,
+}
+
+impl AckFailure {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forbidden => "Forbidden",
+            Self::InternalServerError => "InternalServerError",
+            Self::BadRequest => "BadRequest",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl AckErrorName {
+    /// What it counts as; `None` for what had been done before, which is no failure.
+    #[must_use]
+    pub const fn failure(&self) -> Option<AckFailure> {
+        match self {
+            Self::Forbidden => Some(AckFailure::Forbidden),
+            Self::InternalServerError => Some(AckFailure::InternalServerError),
+            Self::Duplicate => None,
+            Self::BadRequest => Some(AckFailure::BadRequest),
+            Self::Other(_) => Some(AckFailure::Other),
+        }
+    }
+}
+
 /// Error of an acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AckError {

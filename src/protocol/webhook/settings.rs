@@ -59,7 +59,8 @@ impl EventHandler {
     }
 }
 
-/// What happens to a client of a subprotocol whose user event failed. (A simple client is always
+/// What happens to a client of a subprotocol whose user event failed, be it at its handler or for
+/// want of one, whether the hub has handlers of other events or none. (A simple client is always
 /// closed with 1011.) The documentation and the emulator of October 2026 differ; what the service
 /// does today is unconfirmed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

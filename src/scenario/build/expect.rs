@@ -5,7 +5,7 @@ use super::super::file::{
     BystandersFile, CloseWithinFile, DeliveryFile, ExpectFile, PopulationExpectFile,
     QueueAtCloseFile, SinceFile,
 };
-use super::super::plan::{Claim, Expectation, Population, Quantity, Senders};
+use super::super::plan::{Claim, Destination, Expectation, Population, Quantity, Senders, Traffic};
 use super::super::problem::{Place, Problem, list, suggestion};
 use super::super::units::{Amount, Bound, Factor, Lasting};
 use super::possible::{Situation, connects_again, reconnects};
@@ -14,7 +14,7 @@ use super::{At, Context};
 use crate::event::REFUSAL_CHARS_MAX;
 use crate::measure::summary::Since;
 use crate::protocol::subprotocol::{MessageFrom, Payload, ServerFrame};
-use crate::protocol::{CloseCategory, Subprotocol};
+use crate::protocol::{CloseCategory, CloseCode, Subprotocol};
 
 /// Everything that is expected, in file order, bystanders last.
 pub(super) fn all(
@@ -55,15 +55,17 @@ pub(super) fn all(
 }
 
 /// Claims, which stand under a population and never beside one.
-const CLAIMS: [&str; 10] = [
+const CLAIMS: [&str; 12] = [
     "closes",
     "close_within",
     "refused",
     "refused_body",
+    "close_codes",
     "opens",
     "recovered",
     "amplification",
     "delivery",
+    "replies",
     "queue_at_close",
     "steady",
 ];
@@ -138,6 +140,11 @@ impl One<'_> {
         if let Some(at) = &file.refused_body {
             self.refused_body(at);
         }
+        if let Some(at) = &file.close_codes
+            && let Some(codes) = self.close_codes(at)
+        {
+            self.claim(Claim::CloseCodes(codes), &at.path);
+        }
         if let Some(at) = &file.opens
             && let Some(opens) = self.opens(at)
         {
@@ -156,6 +163,12 @@ impl One<'_> {
             && self.needs_traffic(at.place, "there is nothing to be delivered")
         {
             self.claim(Claim::DeliveryComplete, &at.path);
+        }
+        if let Some(at) = &file.replies
+            && matches!(at.get(), Some(DeliveryFile::Complete))
+            && self.needs_echoes(at.place)
+        {
+            self.claim(Claim::RepliesComplete, &at.path);
         }
         if let Some(at) = &file.queue_at_close {
             self.queue_at_close(at, closes.as_deref());
@@ -408,6 +421,28 @@ impl One<'_> {
         self.claim(Claim::RefusedBody(bodies), &at.path);
     }
 
+    fn close_codes(&self, at: &At<Named<Amount>>) -> Option<Vec<(CloseCode, Quantity)>> {
+        let mut codes = Vec::new();
+        for (name, amount) in &at.get()?.0 {
+            let code = self.close_code(name);
+            let quantity = amount.get().and_then(|&written| self.quantity(written, amount.place));
+            codes.extend(code.zip(quantity));
+        }
+        Some(codes)
+    }
+
+    fn close_code(&self, at: &At<String>) -> Option<CloseCode> {
+        let name = at.get()?;
+        let code = name.parse().ok().filter(|code| (1000..=4999).contains(code));
+        if code.is_none() {
+            self.context.push(
+                Problem::new(at.place, format!("{} closes nothing", at.place.show(name)))
+                    .label("expected a close code from 1000 to 4999"),
+            );
+        }
+        code
+    }
+
     fn status(&self, at: &At<String>) -> Option<u16> {
         let name = at.get()?;
         let status = name.parse().ok().filter(|status| (300..=599).contains(status));
@@ -488,6 +523,21 @@ impl One<'_> {
         has_traffic
     }
 
+    fn needs_echoes(&self, place: Place) -> bool {
+        let own = |traffic: &&Traffic| traffic.is_from(self.index);
+        let mut own = self.situation.traffic.iter().filter(own);
+        let has_echoes = own.any(Traffic::demands_replies);
+        if !has_echoes {
+            let name = &self.member.name;
+            self.context.push(
+                Problem::new(place, format!("no event of `{name}` is to come back"))
+                    .label("so there are no replies to expect")
+                    .help("say so where the events are sent: reply = \"echo\""),
+            );
+        }
+        has_echoes
+    }
+
     fn queue_at_close(
         &mut self,
         at: &At<QueueAtCloseFile>,
@@ -504,7 +554,11 @@ impl One<'_> {
                     .label("but `closes` does not list SlowClient"),
             );
         }
-        if self.needs_traffic(at.place, "so nothing fills their queues") {
+        let is_echoed =
+            |traffic: &Traffic| traffic.is_from(self.index) && traffic.demands_replies();
+        if self.situation.traffic.iter().any(is_echoed)
+            || self.needs_traffic(at.place, "so nothing fills their queues")
+        {
             let (above, at_most) = self.just_over_limit();
             let claim = Claim::QueueAtCloseJustOverLimit { category, above, at_most };
             self.claim(claim, &at.path);
@@ -516,7 +570,10 @@ impl One<'_> {
     fn just_over_limit(&self) -> (u64, u64) {
         let limit = self.situation.hub.queue;
         let traffic = self.situation.traffic.iter();
-        let mine = traffic.filter(|traffic| self.population.groups.contains(&traffic.to));
+        let mine = traffic.filter(|traffic| {
+            traffic.reaches(self.population)
+                || (traffic.is_from(self.index) && traffic.demands_replies())
+        });
         let frames: Vec<_> = mine.flat_map(|traffic| self.frame_bytes(traffic)).collect();
         let least = frames.iter().min().copied().unwrap_or_default();
         let most = frames.iter().max().copied().unwrap_or_default();
@@ -527,17 +584,20 @@ impl One<'_> {
 
     /// Bytes of a traffic's messages to the population as they stand on the wire: from the sender
     /// with the shortest user id, and from the one with the longest.
-    fn frame_bytes(&self, traffic: &super::super::plan::Traffic) -> [u64; 2] {
+    fn frame_bytes(&self, traffic: &Traffic) -> [u64; 2] {
         let size = usize::try_from(traffic.size).unwrap_or(usize::MAX);
         let [first, last] = self.users(&traffic.from);
         [first, last].map(|from_user_id| {
             let payload = match self.population.protocol {
                 Subprotocol::Simple => size,
                 Subprotocol::Json => {
-                    let group = self.context.groups.get(usize::from(traffic.to));
-                    let from = MessageFrom::Group {
-                        group: group.cloned().unwrap_or_default(),
-                        from_user_id,
+                    let from = match traffic.to {
+                        Destination::Group(group) => {
+                            let group = self.context.groups.get(usize::from(group));
+                            let group = group.cloned().unwrap_or_default();
+                            MessageFrom::Group { group, from_user_id }
+                        }
+                        Destination::Event { .. } => MessageFrom::Server,
                     };
                     let payload = Payload::Text(".".repeat(size));
                     ServerFrame::Message { from, payload }.print().len()

@@ -2,7 +2,8 @@
 //! before anything starts.
 
 use super::super::plan::{
-    Behaviour, Fault, FaultAt, Population, ReconnectPolicy, Traffic, UserPolicy, Vanish,
+    Behaviour, Destination, Fault, FaultAt, Population, ReconnectPolicy, Traffic, UserPolicy,
+    Vanish,
 };
 use crate::protocol::{CloseCategory, HubSettings};
 
@@ -17,7 +18,7 @@ pub(super) struct Situation<'a> {
 impl Situation<'_> {
     /// Whether messages go to a group that the population is in.
     pub fn has_traffic(&self, population: &Population) -> bool {
-        self.traffic.iter().any(|traffic| population.groups.contains(&traffic.to))
+        self.traffic.iter().any(|traffic| traffic.reaches(population))
     }
 
     /// Whether a fault closes connections of the population.
@@ -68,8 +69,15 @@ impl Situation<'_> {
                 (!any_fault(&|fault| self.closes_by_call(fault, index, population)))
                     .then_some("no fault closes connections of this population")
             }
-            CloseCategory::SlowClient => (!self.has_traffic(population))
-                .then_some("no traffic goes to a group of this population"),
+            CloseCategory::SlowClient => {
+                // What a handler answers to events comes back to their senders.
+                let sends_events = |traffic: &&Traffic| {
+                    traffic.is_from(index) && matches!(traffic.to, Destination::Event { .. })
+                };
+                let is_quiet = !self.has_traffic(population)
+                    && !self.traffic.iter().any(|traffic| sends_events(&traffic));
+                is_quiet.then_some("no traffic goes to a group of this population")
+            }
             CloseCategory::PingTimeout => {
                 let silent =
                     population.behaviours.iter().any(|timed| can_silence(&timed.behaviour));

@@ -9,10 +9,11 @@ use crate::measure::{LatencyKind, Stage};
 use crate::protocol::CloseCategory;
 
 /// Latencies by their names.
-const LATENCIES: [(&str, LatencyKind); 7] = [
+const LATENCIES: [(&str, LatencyKind); 8] = [
     ("connect", LatencyKind::Connect),
     ("message", LatencyKind::Message),
     ("acknowledgement", LatencyKind::Acknowledgement),
+    ("echo", LatencyKind::Echo),
     ("rest", LatencyKind::Rest),
     ("rest_close", LatencyKind::RestClose),
     ("recovery", LatencyKind::Recovery),
@@ -20,7 +21,7 @@ const LATENCIES: [(&str, LatencyKind); 7] = [
 ];
 
 /// Other metrics by their names; `closes` needs its category.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "closes",
     "opens",
     "attempts",
@@ -28,6 +29,7 @@ const OTHERS: [&str; 8] = [
     "lost",
     "duplicated",
     "out_of_order",
+    "acks_failed",
     "peak_connections",
 ];
 
@@ -191,6 +193,7 @@ fn metric(
         ("lost", None) => Some(Metric::Lost),
         ("duplicated", None) => Some(Metric::Duplicated),
         ("out_of_order", None) => Some(Metric::OutOfOrder),
+        ("acks_failed", None) => Some(Metric::AcksFailed),
         ("peak_connections", None) => Some(Metric::PeakConnections),
         _ => {
             let names = LATENCIES.iter().map(|(name, _)| *name).chain(OTHERS);
@@ -299,7 +302,9 @@ fn statistic(context: &Context<'_>, metric: Metric, text: &str, place: Place) ->
         Metric::PeakConnections => {
             (matches!(parsed, Some(Statistic::Value | Statistic::Maximum)), &["value", "max"])
         }
-        Metric::Attempts => (matches!(parsed, Some(Statistic::Count)), &["count"]),
+        Metric::Attempts | Metric::AcksFailed => {
+            (matches!(parsed, Some(Statistic::Count)), &["count"])
+        }
         Metric::Delivered
         | Metric::Opens
         | Metric::Closes(_)

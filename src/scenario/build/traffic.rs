@@ -1,8 +1,9 @@
 //! `[traffic.NAME]`: who sends what to whom, and when.
 
-use super::super::file::{ScenarioFile, TrafficFile};
+use super::super::file::{ReplyFile, ScenarioFile, ToFile, TrafficFile};
 use super::super::plan::{
-    CLIENT_FRAME_HEADER_BYTES_MAX, OUTBOX_BYTES_MAX, Population, Senders, Traffic,
+    CLIENT_FRAME_HEADER_BYTES_MAX, Destination, OUTBOX_BYTES_MAX, Population, Reply, Senders,
+    Traffic,
 };
 use super::super::problem::{Problem, suggestion};
 use super::super::units::{Count, Rate, Size};
@@ -10,10 +11,14 @@ use super::roster::REST;
 use super::{At, Context};
 use crate::protocol::stamp::STAMP_BYTES;
 use crate::protocol::subprotocol::{ClientFrame, Payload};
+use crate::protocol::webhook::EventName;
 use crate::protocol::{HubSettings, Subprotocol};
 
 /// Largest body of a REST call that the hub reads, in bytes.
 const REST_BODY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The event of a simple client's frame.
+const MESSAGE: &str = "message";
 
 /// Every traffic that could be read, and how many streams they have.
 pub(super) fn all(
@@ -43,22 +48,30 @@ fn one(
     hub: &HubSettings,
 ) -> Option<Traffic> {
     let from = senders(context, &file.from, populations);
-    let to = file.to.get().and_then(|to| context.group(&to.group));
+    let speaks = from.as_ref().map(|from| speaks(from, populations));
+    let to = file.to.get().and_then(|to| destination(context, file, to));
     let rate = rate(context, &file.rate);
-    let size = size(context, file, from.as_ref(), hub);
+    let size = size(context, file, from.as_ref(), speaks, hub);
     let start = context.start(file.start.as_ref());
     let until = context.until(start, file.until.as_ref());
-    let acknowledged = file.acknowledged.as_ref().is_none_or(|at| at.or(true));
-    let in_flight = in_flight(context, file, acknowledged);
-    let from = from?;
-    if from == Senders::Rest {
-        check_rest(context, file);
+    let may_be_acknowledged = speaks != Some(Speaks::Frames);
+    let acknowledged =
+        may_be_acknowledged && file.acknowledged.as_ref().is_none_or(|at| at.or(true));
+    let in_flight = match speaks {
+        Some(Speaks::Frames) => None,
+        _ => in_flight(context, file, acknowledged),
+    };
+    let (from, to, speaks) = (from?, to?, speaks?);
+    match speaks {
+        Speaks::Rest => check_rest(context, file, &to),
+        Speaks::Frames => check_frames(context, file, &to),
+        Speaks::Json => {}
     }
     let no_echo = file.no_echo.as_ref().is_some_and(|at| at.or(false));
     Some(Traffic {
         name: name.to_owned(),
         from,
-        to: to?,
+        to,
         rate: rate?,
         size: size?,
         start,
@@ -68,6 +81,78 @@ fn one(
         no_echo,
         stream_base: 0,
     })
+}
+
+/// How senders put what they send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    /// Calls of the application server.
+    Rest,
+    /// The JSON subprotocol.
+    Json,
+    /// Bare websocket frames, as simple clients do.
+    Frames,
+}
+
+fn speaks(from: &Senders, populations: &[Option<Population>]) -> Speaks {
+    let Senders::Clients { population, .. } = from else { return Speaks::Rest };
+    let population = populations.get(usize::from(*population)).and_then(Option::as_ref);
+    match population.map(|population| population.protocol) {
+        Some(Subprotocol::Simple) => Speaks::Frames,
+        Some(Subprotocol::Json) | None => Speaks::Json,
+    }
+}
+
+/// The group or the event that `to` names, and what goes with it.
+fn destination(context: &Context<'_>, file: &TrafficFile, to: &ToFile) -> Option<Destination> {
+    match (&to.group, &to.event) {
+        (Some(group), None) => {
+            if let Some(at) = &file.reply {
+                context.push(
+                    Problem::new(at.place, "a group does not answer")
+                        .label("expected nothing here: this is about event handlers")
+                        .also(group.place, "sent to a group"),
+                );
+            }
+            context.group(group).map(Destination::Group)
+        }
+        (None, Some(event)) => {
+            if let Some(at) = &file.no_echo {
+                context.push(
+                    Problem::new(at.place, "an event goes to its handler alone")
+                        .label("expected nothing here: this is about groups")
+                        .also(event.place, "sent as an event"),
+                );
+            }
+            let name = EventName::parse(event.get()?);
+            let name = name.map_err(|why| {
+                context.push(
+                    Problem::new(event.place, format!("`{}` is not acceptable", event.path))
+                        .label(why),
+                );
+            });
+            let reply = match file.reply.as_ref().and_then(At::get) {
+                None | Some(ReplyFile::Any) => Reply::Any,
+                Some(ReplyFile::Echo) => Reply::Echo,
+            };
+            Some(Destination::Event { event: name.ok()?, reply })
+        }
+        (Some(group), Some(event)) => {
+            context.push(
+                Problem::new(event.place, format!("`{}` names two receivers", file.to.path))
+                    .label("expected either a group or an event")
+                    .also(group.place, "the group"),
+            );
+            None
+        }
+        (None, None) => {
+            context.push(
+                Problem::new(file.to.place, format!("`{}` names no receiver", file.to.path))
+                    .label("expected { group = \"…\" } or { event = \"…\" }"),
+            );
+            None
+        }
+    }
 }
 
 /// `healthy[0]`, `healthy[0..10]`, `healthy`, `rest`.
@@ -114,15 +199,7 @@ fn senders(
         );
         return None;
     }
-    let population = populations.get(index)?.as_ref()?;
-    if population.protocol == Subprotocol::Simple {
-        context.push(
-            Problem::new(at.place, format!("`{name}` cannot publish to a group"))
-                .label("simple clients have no frame for it")
-                .help(format!("set populations.{name}.protocol = \"json\", or send from `rest`")),
-        );
-        return None;
-    }
+    populations.get(index)?.as_ref()?;
     let population = u16::try_from(index).ok()?;
     Some(Senders::Clients { population, first, count: end - first })
 }
@@ -164,6 +241,7 @@ fn size(
     context: &Context<'_>,
     file: &TrafficFile,
     from: Option<&Senders>,
+    speaks: Option<Speaks>,
     hub: &HubSettings,
 ) -> Option<u32> {
     let at = &file.size;
@@ -177,9 +255,9 @@ fn size(
         return None;
     }
     // Without a sender that could be read it is not known what goes around the data.
-    let envelope = match from? {
-        Senders::Rest => 0,
-        Senders::Clients { .. } => envelope_bytes(file),
+    let envelope = match speaks? {
+        Speaks::Rest | Speaks::Frames => 0,
+        Speaks::Json => envelope_bytes(file),
     };
     let (most, whose) = most_bytes(from?, hub);
     let fits = most.saturating_sub(envelope);
@@ -198,15 +276,22 @@ fn size(
     u32::try_from(bytes).ok()
 }
 
-/// Bytes of the longest `sendToGroup` frame of a traffic without its data.
+/// Bytes of the longest JSON frame of a traffic without its data.
 fn envelope_bytes(file: &TrafficFile) -> u64 {
     let acknowledged = file.acknowledged.as_ref().is_none_or(|at| at.or(true));
-    let frame = ClientFrame::SendToGroup {
-        group: file.to.get().and_then(|to| to.group.get().cloned()).unwrap_or_default(),
-        // A traffic has at most this many messages, so no number of one is longer.
-        ack_id: acknowledged.then_some(u64::from(u32::MAX)),
-        no_echo: file.no_echo.as_ref().is_some_and(|at| at.or(false)),
-        payload: Payload::Text(String::new()),
+    // A traffic has at most this many messages, so no number of one is longer.
+    let ack_id = acknowledged.then_some(u64::from(u32::MAX));
+    let payload = Payload::Text(String::new());
+    let to = file.to.get();
+    let named = |at: &At<String>| at.get().cloned().unwrap_or_default();
+    let frame = match to.and_then(|to| to.event.as_ref()) {
+        Some(event) => ClientFrame::Event { event: named(event), ack_id, payload },
+        None => ClientFrame::SendToGroup {
+            group: to.and_then(|to| to.group.as_ref()).map(named).unwrap_or_default(),
+            ack_id,
+            no_echo: file.no_echo.as_ref().is_some_and(|at| at.or(false)),
+            payload,
+        },
     };
     frame.print().len() as u64
 }
@@ -244,8 +329,67 @@ fn in_flight(context: &Context<'_>, file: &TrafficFile, acknowledged: bool) -> O
     Some(in_flight)
 }
 
+/// Simple clients have frames of one kind, and nothing to be acknowledged by.
+fn check_frames(context: &Context<'_>, file: &TrafficFile, to: &Destination) {
+    let written = file.to.get();
+    let sender = file.from.get().map_or("", String::as_str);
+    let name = split(sender).map_or(sender, |(name, _)| name);
+    match to {
+        Destination::Group(_) => {
+            let place =
+                written.and_then(|to| to.group.as_ref()).map_or(file.to.place, |at| at.place);
+            context.push(
+                Problem::new(file.from.place, format!("`{name}` cannot publish to a group"))
+                    .label("simple clients have no frame for it")
+                    .also(place, "the group")
+                    .help(format!(
+                        "set populations.{name}.protocol = \"json\", or send from `rest`, or to \
+                         {{ event = \"{MESSAGE}\" }}"
+                    )),
+            );
+        }
+        Destination::Event { event, .. } if event.as_str() != MESSAGE => {
+            let at = written.and_then(|to| to.event.as_ref());
+            context.push(
+                Problem::new(
+                    at.map_or(file.to.place, |at| at.place),
+                    format!("`{name}` cannot name its events"),
+                )
+                .label(format!("expected \"{MESSAGE}\": every frame of a simple client is that"))
+                .also(file.from.place, "simple clients")
+                .help(format!("or set populations.{name}.protocol = \"json\"")),
+            );
+        }
+        Destination::Event { .. } => {}
+    }
+    let asked = file.acknowledged.as_ref().filter(|at| at.get() == Some(&true));
+    let keys = [
+        asked.map(|at| (at.place, &at.path)),
+        file.in_flight.as_ref().map(|at| (at.place, &at.path)),
+    ];
+    for (place, path) in keys.into_iter().flatten() {
+        context.push(
+            Problem::new(place, format!("`{path}` asks for what simple clients do not get"))
+                .label("expected nothing here: they have no acknowledgements")
+                .also(file.from.place, "simple clients")
+                .help(format!("set populations.{name}.protocol = \"json\"")),
+        );
+    }
+}
+
 /// REST calls have an answer, but no connection of their own.
-fn check_rest(context: &Context<'_>, file: &TrafficFile) {
+fn check_rest(context: &Context<'_>, file: &TrafficFile, to: &Destination) {
+    if let Destination::Event { .. } = to {
+        let at = file.to.get().and_then(|to| to.event.as_ref());
+        context.push(
+            Problem::new(
+                at.map_or(file.to.place, |at| at.place),
+                "the application server sends no events",
+            )
+            .label("expected a group: events come from clients, and go to it")
+            .also(file.from.place, "sent by REST"),
+        );
+    }
     let keys = [
         (file.acknowledged.as_ref().map(|at| (at.place, &at.path)), "a REST call has its answer"),
         (file.in_flight.as_ref().map(|at| (at.place, &at.path)), "REST calls do not wait"),

@@ -87,6 +87,9 @@ pub(in crate::scenario) struct PopulationExpectFile {
     pub refused: Option<At<Named<Amount>>>,
     /// What attempts refused with an HTTP status read as the body, whole: `{ 404 = "no hub" }`.
     pub refused_body: Option<At<Named<String>>>,
+    /// Close frames that clients read from the hub, by code, whole: one that is not listed does not
+    /// occur. Answers to their own are not among them; 1005 is a frame without a code.
+    pub close_codes: Option<At<Named<Amount>>>,
     /// Connections opened in all.
     pub opens: Option<At<Amount>>,
     /// Clients that were dropped and came back.
@@ -95,6 +98,8 @@ pub(in crate::scenario) struct PopulationExpectFile {
     pub amplification: Option<At<Factor>>,
     /// What of the traffic to its groups arrives.
     pub delivery: Option<At<DeliveryFile>>,
+    /// What of its own events with `reply = "echo"` comes back to their senders.
+    pub replies: Option<At<DeliveryFile>>,
     /// Bytes in the hub's queue when it decides on a drop.
     pub queue_at_close: Option<At<QueueAtCloseFile>>,
     /// Message latency after the first trouble against before.
@@ -129,7 +134,7 @@ pub(in crate::scenario) enum SinceFile {
     Fault,
 }
 
-/// What of the traffic arrives.
+/// What of the messages arrives.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::scenario) enum DeliveryFile {

@@ -132,20 +132,36 @@ pub(super) struct TrafficFile {
     pub start: Option<At<Lasting>>,
     /// When it ends. Default: with the scenario.
     pub until: Option<At<Lasting>>,
-    /// Whether senders ask for acknowledgements. Default true.
+    /// Whether senders ask for acknowledgements. Default true; simple clients cannot.
     pub acknowledged: Option<At<bool>>,
     /// Messages a sender may have unacknowledged; the next one waits. Default: no bound.
     pub in_flight: Option<At<Count>>,
-    /// Whether a message is kept from its own sender. Default false.
+    /// Whether a group's message is kept from its own sender. Default false.
     pub no_echo: Option<At<bool>>,
+    /// What the event handler is to answer to an event; `echo` is what `expect.NAME.replies` looks
+    /// at. Default `any`.
+    pub reply: Option<At<ReplyFile>>,
 }
 
-/// Who receives.
+/// Who receives: exactly one of them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["group"] }, { "required": ["event"] }]))]
 pub(super) struct ToFile {
     /// The members of this group.
-    pub group: At<String>,
+    pub group: Option<At<String>>,
+    /// The event handler that takes this user event. All that simple clients send is `message`.
+    pub event: Option<At<String>>,
+}
+
+/// What an event handler is to answer to a user event.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ReplyFile {
+    /// Whatever it likes: what comes back is timed, and nothing is demanded.
+    Any,
+    /// The event's own data, once, in order.
+    Echo,
 }
 
 /// Something that happens at an instant: exactly one of them.

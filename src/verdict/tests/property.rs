@@ -64,10 +64,12 @@ fn any_claim() -> impl Strategy<Value = Claim> {
             Claim::CloseWithin { category, since: Since::Behaviour, from, to }
         }),
         prop::collection::vec((any::<u16>(), any_quantity()), 0..3).prop_map(Claim::Refused),
+        prop::collection::vec((any::<u16>(), any_quantity()), 0..3).prop_map(Claim::CloseCodes),
         any_quantity().prop_map(Claim::Opens),
         any_quantity().prop_map(Claim::Recovered),
         any::<f64>().prop_map(|at_most| Claim::Amplification { at_most }),
         Just(Claim::DeliveryComplete),
+        Just(Claim::RepliesComplete),
         (any_category(), any::<u64>(), any::<u64>()).prop_map(|(category, above, at_most)| {
             Claim::QueueAtCloseJustOverLimit { category, above, at_most }
         }),
@@ -170,7 +172,10 @@ proptest! {
             plan.thresholds.push(Threshold { population, ..one });
         }
         let verdict = judge(&plan, &summary);
-        let checks_of = |claim: &Claim| if *claim == Claim::DeliveryComplete { 3 } else { 1 };
+        let checks_of = |claim: &Claim| match claim {
+            Claim::DeliveryComplete | Claim::RepliesComplete => 3,
+            _ => 1,
+        };
         let claims: usize = plan.expectations.iter().map(|of| checks_of(&of.claim)).sum();
         let is_theirs = |check: &&Check| check.kind != CheckKind::Invariant;
         let found = verdict.checks.iter().filter(is_theirs).count();

@@ -174,6 +174,53 @@ fn an_event_that_nobody_takes_drops_its_client() {
 }
 
 #[test]
+fn whether_a_hub_has_handlers_of_other_events_or_none_makes_no_difference() {
+    for policy in [FailedUserEvent::Drop, FailedUserEvent::AckError] {
+        for handlers in [vec![handler("http://app/", "other", &[])], Vec::new()] {
+            let mut settings = taking(&[]);
+            settings.events.handlers = handlers;
+            settings.events.policy.failed_user_event = policy;
+            let counters = world(settings, async |world, app| {
+                let (mut client, _) = world.json("u").await;
+                client.say(EVENT).await;
+                match policy {
+                    FailedUserEvent::Drop => {
+                        let reason = "No event handler for the event".to_owned();
+                        assert_eq!(client.heard().await, Seen::Close(Some(1011), reason));
+                        client.send_close(Some(1011), "").await;
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        let category = category(world).await;
+                        assert_eq!(category, CloseCategory::EventHandlerNotFound);
+                    }
+                    FailedUserEvent::AckError => {
+                        let ack = client.json().await;
+                        assert_eq!(ack["error"]["name"], "InternalServerError");
+                        // The id is free again, and without one nothing is said.
+                        client.say(EVENT).await;
+                        assert_eq!(client.json().await["error"]["name"], "InternalServerError");
+                        client.say(r#"{"type":"event","event":"chat","data":1}"#).await;
+                        client.say(r#"{"type":"ping"}"#).await;
+                        assert_eq!(client.text().await, r#"{"type":"pong"}"#);
+                        client.leave().await;
+                    }
+                }
+                assert!(app.asked().is_empty());
+                let failed = world.failed().await;
+                let times = if policy == FailedUserEvent::Drop { 1 } else { 3 };
+                let line = (
+                    "EventHandlerNotFound".to_owned(),
+                    "EventHandlerNotFoundException: Upstream not found for \
+                     hub:chat,event:chat,type:user,category:messages."
+                        .to_owned(),
+                );
+                assert_eq!(failed, vec![line; times]);
+            });
+            assert_eq!(counters.webhooks.under_way, 0);
+        }
+    }
+}
+
+#[test]
 fn one_event_of_a_connection_is_under_way_and_those_of_others_are_beside_it() {
     world(taking(&[]), async |world, app| {
         app.answers(|asked| {
