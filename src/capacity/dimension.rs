@@ -129,10 +129,9 @@ impl fmt::Display for Dimension {
             Direction::In => "in",
             Direction::Out => "out",
         };
-        let measure = match measure {
-            Measure::Messages => "messages/s",
-            Measure::Bytes => "bytes/s",
-        };
-        write!(f, "{pattern}, {measure} {direction}")
+        match measure {
+            Measure::Messages => write!(f, "{pattern}, {direction}/s"),
+            Measure::Bytes => write!(f, "{pattern}, bytes {direction}/s"),
+        }
     }
 }

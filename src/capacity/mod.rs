@@ -9,6 +9,9 @@
 //! | `demand` | what a workload asks of each dimension |
 //! | `bill` | messages as billed |
 //! | `model` | what a hub is told that is to carry as much |
+//! | `storm` | how clients come back when all are dropped |
+//! | `estimate` | everything a plan says, as data |
+//! | `file`, `prices` | files of workloads and of prices |
 //! | `sizing` | the ladder of unit counts, the first that fits, and what breaks first |
 //!
 //! # What adds up
@@ -38,8 +41,12 @@
 mod bill;
 mod demand;
 mod dimension;
+mod estimate;
+mod file;
 mod model;
+mod prices;
 mod sizing;
+mod storm;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -51,13 +58,21 @@ pub use bill::{
 };
 pub use demand::{Flow, THROUGHPUT_BYTES_MIN, demand, flow, flows};
 pub use dimension::{Dimension, Direction, Measure, Pattern};
+pub use estimate::{
+    Assumption, Between, Break, Cost, ESTIMATE_VERSION, Estimate, Figure, Flash, FlowRow, Load,
+    Loss, Messages, Quota, Reload, Resource, Revisions, Scaling, Sensitivity, SizeEffect,
+    SlowCohort, Step, StormRow, Then, UpstreamSize, Use, Varied, estimate, estimate_schema,
+};
+pub use file::{Flags, MESSAGE_BYTES_MAX, load, workload_schema};
 pub use model::{as_the_hub_says, throughput};
+pub use prices::{AGE_DAYS_MAX, Prices, load_prices, prices_schema};
 pub use sizing::{Rung, Sizing, Utilisation, rung, size, utilisation};
+pub use storm::{Second, Storm, least_seconds, play, recommended, window};
 pub use table::{
     Capacity, FREE_PER_DAY, INCLUDED_PER_UNIT_DAY, capacities, connect_rate, sku, unit_steps,
 };
 pub use workload::{
-    Asked, Growth, Inbound, Jitter, LiveTrace, Need, OwnMessages, Profile, Reconnect, Retry,
+    Asked, Basis, Growth, Inbound, Jitter, LiveTrace, Need, OwnMessages, Profile, Reconnect, Retry,
     Revision, Slack, Target, Traffic, UnitList, Upstream, Workload,
 };
 

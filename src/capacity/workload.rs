@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Tier;
+use super::{Assumption, Tier};
 
 /// A load, and how it is to be read. Rates and connections are those of the busiest hour.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,12 @@ pub struct Workload {
     pub live_trace: LiveTrace,
     /// What the resource must offer besides capacity.
     pub needs: BTreeSet<Need>,
+    /// A resource to look at beside the recommended one: tier and units.
+    pub held: Option<(Tier, u32)>,
+    /// What the load itself rests on.
+    pub basis: Basis,
+    /// What was taken from a run, and what was assumed in its place.
+    pub taken: Vec<Assumption>,
     /// Which figures for small groups.
     pub revision: Revision,
     /// Which unit counts can be bought.
@@ -54,6 +60,9 @@ impl Workload {
             upstream: Upstream::default(),
             live_trace: LiveTrace::Off,
             needs: BTreeSet::new(),
+            held: None,
+            basis: Basis::Assumption,
+            taken: Vec::new(),
             revision: Revision::Newest,
             unit_list: UnitList::Newest,
             inbound: Inbound::Conditions,
@@ -131,6 +140,33 @@ impl Workload {
             traffic.size = ((traffic.size as f64 * factor).round() as u64).max(1);
         }
         scaled
+    }
+}
+
+/// What a number rests on; every number of an estimate says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// Observed of a real resource.
+    Measured,
+    /// Computed by Squall's own model, or observed of its emulator.
+    Model,
+    /// Microsoft's published figures, and arithmetic on nothing else.
+    MicrosoftBenchmark,
+    /// Somebody's assumption, the user's or Squall's.
+    Assumption,
+}
+
+impl Basis {
+    /// As reports write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Model => "model",
+            Self::MicrosoftBenchmark => "Microsoft benchmark",
+            Self::Assumption => "assumption",
+        }
     }
 }
 
@@ -257,7 +293,7 @@ pub enum Retry {
 }
 
 /// What is drawn of an exponential delay `d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Jitter {
     /// `d`.

@@ -25,6 +25,7 @@ pub mod interrupt;
 pub mod list;
 pub mod new;
 pub mod pick;
+pub mod plan;
 pub mod run;
 pub mod schema;
 pub mod seeds;
@@ -89,6 +90,8 @@ enum Command {
     Hub(hub::HubArguments),
     /// Serve a scripted event handler, or check somebody's real one
     Upstream(upstream::UpstreamArguments),
+    /// Plan capacity: a load in; tier, units, headroom, cost and what breaks first out
+    Plan(Box<plan::PlanArguments>),
     /// Print a JSON Schema, for editors and for readers of results
     Schema(schema::SchemaArguments),
 }
@@ -112,6 +115,7 @@ fn run_with(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Check(arguments) => check::main(&arguments),
         Command::Hub(arguments) => hub::main(arguments),
         Command::Upstream(arguments) => upstream::main(&arguments),
+        Command::Plan(arguments) => plan::main(&arguments),
         Command::Schema(arguments) => schema::main(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{CliError, Exit, print};
+use crate::capacity;
 use crate::report::run_file;
 use crate::scenario;
 
@@ -21,6 +22,12 @@ enum SchemaOf {
     Scenario,
     /// `run.json` of a run folder
     Run,
+    /// A workload file of `squall plan`
+    Workload,
+    /// A price file of `squall plan`
+    Prices,
+    /// What `squall plan --json` prints
+    Capacity,
 }
 
 /// Prints a JSON Schema.
@@ -28,6 +35,9 @@ pub fn main(arguments: &SchemaArguments) -> Result<Exit, CliError> {
     let schema = match arguments.what {
         SchemaOf::Scenario => scenario::schema(),
         SchemaOf::Run => run_file::schema(),
+        SchemaOf::Workload => capacity::workload_schema(),
+        SchemaOf::Prices => capacity::prices_schema(),
+        SchemaOf::Capacity => capacity::estimate_schema(),
     };
     print(&format!("{schema:#}\n"));
     Ok(Exit::AsExpected)

@@ -16,7 +16,7 @@ use crate::verdict::{Check, Outcome};
 /// Colours are pairs for light and dark, each at least 4.5 to 1 against its ground; paper is always
 /// light. A table that is too wide scrolls in its own box, with a shadow on the side where more is
 /// hidden, and its first column stays in view.
-const CSS: &str = "\
+pub(super) const CSS: &str = "\
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#5c6670;--line:#d8dee4;--soft:#f5f7f9;\
 --shade:#0004;--pass:#1a7f37;--fail:#cf222e;--warn:#8a5c00}\
 @media screen and (prefers-color-scheme:dark){:root{--bg:#12161b;--fg:#e4e9ee;--dim:#98a4af;\
@@ -165,7 +165,7 @@ fn world(run: &RunFile) -> Markup {
 
 /// A table in a box of its own that scrolls sideways, by keyboard too; in the header each column's
 /// name and whether it holds figures, which stand to the right.
-fn table(label: &str, header: &[(&str, bool)], rows: &Markup) -> Markup {
+pub(super) fn table(label: &str, header: &[(&str, bool)], rows: &Markup) -> Markup {
     html! {
         div class="scroll" role="region" aria-label=(label) tabindex="0" {
             table {

@@ -9,6 +9,7 @@
 //! | [`run_file`] | `run.json`, the data every report is made of |
 //! | [`text`], [`html`], [`markdown`], [`junit`] | reports, pure functions of [`RunFile`]s |
 //! | [`story`] | what one watched client went through, from both sides |
+//! | [`capacity`] | what a capacity plan comes to, as text and as a page |
 //! | [`hlog`] | `latency.hlog`, readable by HdrHistogram tools |
 //! | [`seeds`] | what many seeds came to, and in how far they differ |
 //! | [`spread`] | how much the numbers of repeated runs differ |
@@ -16,6 +17,7 @@
 //! | [`upstream`] | what a scripted application server saw |
 //! | [`words`], [`worlds`] | how things are worded |
 
+pub mod capacity;
 pub mod difference;
 pub mod folder;
 mod gather;

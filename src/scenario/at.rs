@@ -9,7 +9,7 @@ use super::problem::{Place, Text};
 
 /// A value with its place; the value is `None` when it was bad, which has been reported.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
+pub(crate) struct At<T> {
     pub value: Option<T>,
     pub place: Place,
     /// Its path in the file: `populations.muted.count`.
@@ -31,7 +31,7 @@ impl<T: Copy> At<T> {
 
 /// A table whose keys are names, in file order.
 #[derive(Clone, Debug)]
-pub(super) struct Named<T>(pub Vec<(At<String>, At<T>)>);
+pub(crate) struct Named<T>(pub Vec<(At<String>, At<T>)>);
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
@@ -40,7 +40,7 @@ impl<T> Default for Named<T> {
 }
 
 /// The name by which the deserialiser knows that a value wants its place.
-pub(super) const AT: &str = "squall::At";
+pub(crate) const AT: &str = "squall::At";
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

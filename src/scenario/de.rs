@@ -17,7 +17,7 @@ use super::document::{Entry, Node, Value};
 use super::problem::{Place, Problem, Problems, Text, closest, list, one_of, suggestion};
 
 /// Reads a tree into a type of the grammar; `None` when nothing could be made of it at all.
-pub(super) fn read<'de, T: Deserialize<'de>>(
+pub(crate) fn read<'de, T: Deserialize<'de>>(
     node: &'de Node,
     problems: &'de Problems,
 ) -> Option<T> {

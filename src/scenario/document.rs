@@ -8,14 +8,14 @@ use super::problem::{Place, Problem, Problems, Text, suggestion};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub place: Place,
     pub value: Value,
 }
 
 /// A TOML value.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     String(String),
     Integer(i128),
     Float(f64),
@@ -28,7 +28,7 @@ pub(super) enum Value {
 
 /// A key of a table with its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub key: String,
     pub key_place: Place,
     pub node: Node,
@@ -88,7 +88,7 @@ fn entries(table: &DeTable<'_>, at: &dyn Fn(usize, usize) -> Place) -> Vec<Entry
 }
 
 /// Parses a file. `None` when it is not TOML; then the problem says where and why.
-pub(super) fn parse(text: &str, problems: &Problems) -> Option<Node> {
+pub(crate) fn parse(text: &str, problems: &Problems) -> Option<Node> {
     match DeTable::parse(text) {
         Ok(table) => Some(Node {
             place: Place::file(0, 0),
@@ -141,7 +141,7 @@ fn unquoted_value(line: &str) -> Option<(&str, &str)> {
 
 /// A `--set path=value`, cut in two.
 #[derive(Debug)]
-pub(super) struct Setting<'a> {
+pub(crate) struct Setting<'a> {
     /// Position among the arguments, for errors.
     pub argument: usize,
     /// Where the path begins in the argument's text.
@@ -209,11 +209,11 @@ impl Setting<'_> {
 }
 
 /// The steps to a value, each a key and its place.
-pub(super) type Path = [(String, Place)];
+pub(crate) type Path = [(String, Place)];
 
 /// Puts a value where a path leads. Tables that a file leaves out are added, but for populations
 /// and traffic, which must be there.
-pub(super) fn put_at(root: &mut Node, path: &Path, value: Node, problems: &Problems) {
+pub(crate) fn put_at(root: &mut Node, path: &Path, value: Node, problems: &Problems) {
     let Some(((last, place), parents)) = path.split_last() else { return };
     if let Some(node) = descend_to(root, parents, problems) {
         put(node, last, *place, value, problems);
@@ -221,7 +221,7 @@ pub(super) fn put_at(root: &mut Node, path: &Path, value: Node, problems: &Probl
 }
 
 /// The table (or list) that a path leads to, added where [`put_at`] would.
-pub(super) fn descend_to<'a>(
+pub(crate) fn descend_to<'a>(
     root: &'a mut Node,
     path: &Path,
     problems: &Problems,
@@ -310,10 +310,10 @@ fn not_a_table(segment: &str, place: Place) -> Problem {
 }
 
 /// Looks up an environment variable.
-pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Fills `${env:NAME}` in, in every string; what it gave is hidden from errors.
-pub(super) fn fill_in(node: &mut Node, environment: Environment<'_>, problems: &Problems) {
+pub(crate) fn fill_in(node: &mut Node, environment: Environment<'_>, problems: &Problems) {
     match &mut node.value {
         Value::String(text) => {
             if let Some(filled) = filled(text, node.place, environment, problems) {

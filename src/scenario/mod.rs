@@ -23,6 +23,7 @@ mod file;
 pub mod plan;
 mod problem;
 mod profile;
+pub(crate) mod reading;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// Which text a [`Place`] is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Text {
+pub(crate) enum Text {
     /// The scenario file.
     File,
     /// An argument of the command line, by its position in [`Texts::arguments`].
@@ -16,7 +16,7 @@ pub(super) enum Text {
 
 /// Bytes `start..end` of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub text: Text,
     pub start: usize,
     pub end: usize,
@@ -38,7 +38,7 @@ impl Place {
 /// One error, worded for people: the title says what is wrong, the label what was expected there,
 /// the help what to do.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     place: Place,
     title: String,
     label: String,
@@ -84,7 +84,7 @@ impl Problem {
 
 /// Takes problems in while a scenario is read; reading goes on after each.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     list: RefCell<Vec<Problem>>,
 }
 
@@ -117,7 +117,7 @@ impl Problems {
 
 /// The texts that places refer to.
 #[derive(Debug)]
-pub(super) struct Texts<'a> {
+pub(crate) struct Texts<'a> {
     /// What errors call the file.
     pub origin: &'a str,
     /// The file.
@@ -188,7 +188,7 @@ impl Texts<'_> {
 }
 
 /// The candidate that somebody who wrote `word` most likely meant.
-pub(super) fn closest<'a>(
+pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
@@ -206,7 +206,7 @@ pub(super) fn closest<'a>(
 }
 
 /// `did you mean …?`, or the list of what there is.
-pub(super) fn suggestion<'a>(
+pub(crate) fn suggestion<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str> + Clone,
 ) -> Option<String> {
@@ -218,7 +218,7 @@ pub(super) fn suggestion<'a>(
 }
 
 /// "`a`, `b` and `c`".
-pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match words.as_slice() {
         [] => String::new(),
@@ -228,7 +228,7 @@ pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// "one of `a`, `b` or `c`", or the only word there is.
-pub(super) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match words.as_slice() {
         [] => "nothing".to_owned(),

@@ -14,8 +14,13 @@ use super::file::ScenarioFile;
 /// The JSON Schema of a scenario file (draft 2020-12), for editors.
 #[must_use]
 pub fn schema() -> serde_json::Value {
+    of::<ScenarioFile>()
+}
+
+/// The JSON Schema of a TOML file of some grammar.
+pub(super) fn of<T: JsonSchema>() -> serde_json::Value {
     let settings = SchemaSettings::draft2020_12().with_transform(without_null);
-    settings.into_generator().into_root_schema_for::<ScenarioFile>().to_value()
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Takes `null` away wherever a key may be left out: TOML has no such value.

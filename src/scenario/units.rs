@@ -11,50 +11,50 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Expected, Unexpected, Visitor};
 
 /// The longest duration a scenario can name: a year.
-pub(super) const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
+pub(crate) const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// `"500ms"`, `"1m30s"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lasting(pub Duration);
+pub(crate) struct Lasting(pub Duration);
 
 /// `"50ms"`, or `"50ms..2s"` to draw from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     pub from: Duration,
     pub to: Duration,
 }
 
 /// `"64KiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size(pub u64);
+pub(crate) struct Size(pub u64);
 
 /// `"200/s"`, in events per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rate(pub f64);
+pub(crate) struct Rate(pub f64);
 
 /// `"10KiB/s"`, in bytes per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ByteRate(pub f64);
+pub(crate) struct ByteRate(pub f64);
 
 /// `"15%"`, as 0.15.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Share(pub f64);
+pub(crate) struct Share(pub f64);
 
 /// `"1%/min"`, as a part of one per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ShareRate(pub f64);
+pub(crate) struct ShareRate(pub f64);
 
 /// A whole number from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Count(pub u32);
+pub(crate) struct Count(pub u32);
 
 /// A seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seed(pub u64);
+pub(crate) struct Seed(pub u64);
 
 /// Units of a tier: a number, or `"auto"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Units {
+pub(crate) enum Units {
     /// The fewest that hold every client connected at once.
     Auto,
     /// So many.
@@ -63,7 +63,7 @@ pub(super) enum Units {
 
 /// Size of a kernel buffer: `"16KiB"`, or `"system"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Buffer {
+pub(crate) enum Buffer {
     /// The system's default, which grows to megabytes.
     System,
     /// So many bytes.
@@ -72,7 +72,7 @@ pub(super) enum Buffer {
 
 /// When the first attempt of a recovery comes: `"2s"`, or `"after-delay"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
+pub(crate) enum First {
     /// At a random instant within this.
     Within(Duration),
     /// After the policy's first delay.
@@ -81,18 +81,18 @@ pub(super) enum First {
 
 /// A factor: a number from 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Factor(pub f64);
+pub(crate) struct Factor(pub f64);
 
 /// How many of a population: `"all"`, `"none"`, 5, `"15%"`, `">=90%"`, `"3..5"`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Amount {
+pub(crate) struct Amount {
     pub at_least: Option<Bound>,
     pub at_most: Option<Bound>,
 }
 
 /// One end of an [`Amount`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Bound {
+pub(crate) enum Bound {
     /// So many, whatever the population's size.
     Count(u64),
     /// This part of the population; 1 is all.
@@ -165,7 +165,7 @@ const NUMBER: &str = r"\d+(\.\d+)?";
 const BOUND: &str = r"\s*(all|none|\d+|\d+(\.\d+)?\s*%)\s*";
 
 /// Schema of a text of some form.
-pub(super) fn text_schema(pattern: &str, description: &str) -> Schema {
+pub(crate) fn text_schema(pattern: &str, description: &str) -> Schema {
     json_schema!({
         "type": "string",
         "description": description,
@@ -431,6 +431,9 @@ impl Written for Count {
     }
 
     fn number(number: f64) -> Parsed<Self> {
+        if number > f64::from(u32::MAX) {
+            return Err(Cow::Borrowed("a whole number of at most 4294967295"));
+        }
         whole(number, f64::from(u32::MAX))
             .and_then(|number| u32::try_from(number).ok())
             .map(Self)

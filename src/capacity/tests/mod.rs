@@ -1,8 +1,10 @@
 //! The worked examples and tables of the documents, number by number, and what holds of any load.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod estimates;
 mod examples;
 mod properties;
+mod storms;
 mod tables;
 
 use super::*;

@@ -1,0 +1,162 @@
+//! What an estimate takes for granted, and what its reader must know.
+
+use super::super::bill::BILLED_BYTES;
+use super::super::demand::{flows, traced_records};
+use super::super::dimension::{Direction, Pattern};
+use super::super::table::measured;
+use super::super::workload::{Asked, Basis, Inbound, LiveTrace, Workload};
+use super::{Assumption, Estimate};
+use crate::protocol::settings::Tier;
+
+/// Units that a subscription may have in a region by default (azure-docs limits).
+const UNITS_PER_REGION: u32 = 150;
+
+pub(super) fn list(workload: &Workload) -> Vec<Assumption> {
+    let mut all = workload.taken.clone();
+    let mut add = |what: &str, source, basis| {
+        all.push(Assumption { what: what.to_owned(), source, basis });
+    };
+    add("connections and rates of the workload", "what you said, or the run", workload.basis);
+    let guide = "azure-docs concept-performance";
+    let benchmark = Basis::MicrosoftBenchmark;
+    add(
+        "throughput of units: 2,048-byte messages, 99 % under 1 s; no hard limits",
+        guide,
+        benchmark,
+    );
+    add("a message under 1,024 bytes costs as much as 1,024", guide, benchmark);
+    add("throughput is planned up to 70 %: latency is low below (Server Load)", guide, benchmark);
+    add(
+        "connections: 1,000 a unit, planned up to 80 %",
+        "azure-docs concept-billing-model",
+        benchmark,
+    );
+    let few = format!(
+        "groups of fewer than {} members are small ones",
+        workload.revision.small_group_below()
+    );
+    add(&few, guide, Basis::Assumption);
+    add("patterns share units: their fractions add up", "Squall", Basis::Assumption);
+    if workload.inbound == Inbound::Conditions {
+        add(
+            "30 in (big groups) and 3 in (REST broadcast) are what the benchmark sent, no limits",
+            "Squall; `inbound = \"limits\"` reads them the other way",
+            Basis::Assumption,
+        );
+    }
+    add(
+        "billed messages: outbound bytes / 2 KiB, or each message rounded up; both are told",
+        "azure-docs concept-billing-model",
+        benchmark,
+    );
+    add(
+        "connects a second: SignalR's of 2021, not published for Web PubSub",
+        "azure-signalr issue 1282",
+        Basis::Assumption,
+    );
+    let latency = format!("upstream latency {} ms", workload.upstream.latency.as_millis());
+    add(&latency, "what you said, or 100 ms", Basis::Assumption);
+    if workload.upstream.asked == Asked::OnConnect {
+        add("every connect asks the upstream once", "what you said, or Squall", Basis::Assumption);
+    }
+    add(
+        "events of connects are not in the bill: their sizes are not known",
+        "Squall",
+        Basis::Assumption,
+    );
+    if let LiveTrace::On { record } = workload.live_trace {
+        let what = format!("live trace: a record of {record} bytes for every message in and out");
+        add(&what, "Squall; no source states it", Basis::Assumption);
+    }
+    add(
+        "stalled clients: 16 MiB of queue (Microsoft's emulator) and 4 MiB of kernel each",
+        "Squall's measurement of Linux; unconfirmed for the service",
+        Basis::Assumption,
+    );
+    all
+}
+
+pub(super) fn cautions(workload: &Workload, estimate: &Estimate) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(resource) = estimate.recommended {
+        if resource.units > UNITS_PER_REGION {
+            all.push(format!(
+                "{} units are more than the {UNITS_PER_REGION} that a subscription has in a \
+                 region by default: ask for more first",
+                resource.units
+            ));
+        }
+        if resource.tier == Tier::Free {
+            all.push(
+                "Free stops with its daily messages; its throughput is not published, one paid \
+                 unit's is assumed"
+                    .to_owned(),
+            );
+        }
+    }
+    all.extend(inbound(workload, estimate));
+    if let Some(words) = setting_the_bill(workload, estimate) {
+        all.push(words);
+    }
+    if let Some(cost) = estimate.cost.as_ref().filter(|cost| cost.is_old) {
+        all.push(format!("the prices are {} days old: read them again", cost.age_days));
+    }
+    if let Some(cost) = estimate.cost.as_ref().filter(|cost| cost.age_days < 0) {
+        all.push(format!("the prices are dated {}, which is still to come", cost.date));
+    }
+    if workload.slack.ghosts <= 0.0 && workload.slack.overlap <= 0.0 {
+        all.push(
+            "no slack for ghosts or for the overlap of a reload is planned for: say `[slack]`, or \
+             --ghosts and --overlap"
+                .to_owned(),
+        );
+    }
+    if traced_records(workload).1 > 0 {
+        all.push("live trace is billed like messages: switch it off when nobody looks".to_owned());
+    }
+    all
+}
+
+/// Broadcasts faster than the benchmark's: past what was measured.
+fn inbound(workload: &Workload, estimate: &Estimate) -> Vec<String> {
+    if workload.inbound == Inbound::Limits {
+        return Vec::new();
+    }
+    let units = estimate.recommended.map_or(1, |resource| resource.units);
+    let mut all = Vec::new();
+    for pattern in [Pattern::BigGroups, Pattern::RestBroadcast] {
+        let rate: f64 = flows(workload)
+            .iter()
+            .filter(|flow| flow.pattern == pattern)
+            .map(|flow| flow.messages_in)
+            .sum();
+        let benchmark = measured(pattern, Direction::In, units, workload.revision);
+        if rate > benchmark {
+            all.push(format!(
+                "{pattern}: {rate:.1} messages/s come in, the benchmark had {benchmark}: nobody \
+                 has published what happens beyond"
+            ));
+        }
+    }
+    all
+}
+
+/// Where messages cost more than units.
+fn setting_the_bill(workload: &Workload, estimate: &Estimate) -> Option<String> {
+    let dear = match &estimate.cost {
+        Some(cost) => cost.messages.least > cost.units.value.unwrap_or_default(),
+        None => {
+            let included = estimate.messages.included_per_day.value.unwrap_or_default();
+            estimate.messages.per_day.least > 2.0 * included
+        }
+    };
+    let small = workload.traffic.iter().any(|traffic| traffic.size < BILLED_BYTES);
+    dear.then(|| {
+        let rounding = if small {
+            "; up to 2 KiB in one message are billed as one, should messages be rounded up"
+        } else {
+            ""
+        };
+        format!("messages, not connections, set the bill: send less often, batch or trim{rounding}")
+    })
+}

@@ -1,0 +1,74 @@
+//! Reports of a capacity estimate: [`text()`], [`html()`], and a workload taken from a run.
+//!
+//! Both tell the same sections, which are made once; only bars and charts differ.
+
+mod chart;
+mod explain;
+mod html;
+mod load;
+mod sections;
+mod wording;
+
+pub use html::render as html;
+pub use load::{Taken, workload_of};
+
+use std::fmt::Write as _;
+
+use super::table::{self, Column};
+use super::text::{self, bold};
+use crate::capacity::{Estimate, Workload};
+use crate::verdict::Outcome;
+
+/// Whether the formulas are told as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What it comes to.
+    Results,
+    /// And how it was computed.
+    Formulas,
+}
+
+/// A table under a heading.
+struct Section {
+    title: String,
+    /// Beside the title, in few words.
+    note: String,
+    columns: Vec<Column>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Section {
+    fn new(title: impl Into<String>, note: impl Into<String>, columns: &[Column]) -> Self {
+        Self { title: title.into(), note: note.into(), columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.into());
+    }
+}
+
+/// The estimate as text: one sentence, then the sections, then what to keep in mind.
+#[must_use]
+pub fn text(workload: &Workload, estimate: &Estimate, detail: Detail) -> String {
+    let mut out = String::new();
+    text::flowing("", "", 0, &wording::sentence(estimate), &mut out);
+    for section in sections::all(estimate, detail_of(workload, estimate, detail)) {
+        text::heading(&section.title, &section.note, &mut out);
+        out.push_str(&table::render(&section.columns, section.rows));
+    }
+    if !estimate.cautions.is_empty() {
+        let _ = writeln!(out, "\n  {}", bold("Keep in mind"));
+        for caution in &estimate.cautions {
+            out.push_str(&text::noted(text::style_of(Outcome::Undetermined), "-", caution));
+        }
+    }
+    out
+}
+
+/// The formulas, where they are wanted.
+fn detail_of(workload: &Workload, estimate: &Estimate, detail: Detail) -> Option<Section> {
+    match detail {
+        Detail::Results => None,
+        Detail::Formulas => Some(explain::section(workload, estimate)),
+    }
+}

@@ -1,0 +1,308 @@
+//! `squall plan` from outside: what it prints, writes, takes and refuses.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use common::{run_scenario, squall};
+use serde_json::Value;
+
+const QUICK: [&str; 11] = [
+    "plan",
+    "--connections",
+    "20000",
+    "--groups",
+    "2000x10",
+    "--send",
+    "0.1/s",
+    "--size",
+    "512",
+    "--hours",
+    "8",
+];
+
+fn prices() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/prices/example.toml").to_owned()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    squall(folder.path()).args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let mut all = arguments.to_vec();
+    all.push("--json");
+    serde_json::from_str(&text(&run(&all))).unwrap()
+}
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    QUICK.iter().copied().chain(more.iter().copied()).collect()
+}
+
+/// A workload of all patterns at once.
+const MIXED: &str = r#"
+title = "a trading floor"
+connections = 8_000
+growth = "5%"
+needs = ["zones"]
+live_trace = { record = "512B" }
+profile = [
+  "5%", "5%", "5%", "5%", "5%", "10%", "20%", "50%", "100%", "100%", "90%", "90%",
+  "80%", "90%", "100%", "90%", "70%", "50%", "30%", "20%", "10%", "5%", "5%", "5%",
+]
+[slack]
+ghosts = "2%"
+overlap = "5%"
+[reconnect]
+first_within = "10s"
+exponential = { base = "1s", cap = "30s", jitter = "full" }
+[upstream]
+latency = "80ms"
+[traffic.ticks]
+to = "everyone"
+rate = "2/s"
+size = "300B"
+[traffic.desks]
+to = { groups = { count = 100, members = 80 } }
+rate = "0.01/s"
+size = "1KiB"
+no_echo = true
+[traffic.chats]
+to = { groups = { count = 2_000, members = 4 } }
+rate = "0.02/s"
+size = "200B"
+[traffic.orders]
+to = "upstream"
+rate = "0.05/s"
+size = "600B"
+[traffic.fills]
+to = "rest-to-user"
+rate = "100/s"
+size = "700B"
+[traffic.alerts]
+to = "rest-broadcast"
+rate = "1/min"
+size = "4KiB"
+"#;
+
+fn mixed(arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("floor.toml"), MIXED).unwrap();
+    squall(folder.path()).args(["plan", "floor.toml"]).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_first_line_is_the_answer() {
+    let price = prices();
+    let told = text(&run(&with(&["--prices", &price])));
+    let sentence = told.split("\n\n").next().unwrap().replace('\n', " ");
+    assert_eq!(
+        sentence,
+        "Standard_S1, 30 units: connections break first, at 1.50× today's load (planned up to \
+         1.20×); 144,000,000 to 576,000,000 messages a day, 4,934 to 18,067 USD a month by the \
+         prices of 2026-09-20."
+    );
+    assert!(told.contains("third party"), "{told}");
+}
+
+#[test]
+fn no_line_is_wider_than_a_hundred_columns_and_there_is_no_colour_without_a_terminal() {
+    let price = prices();
+    for told in [
+        text(&run(&with(&["--prices", &price, "--explain"]))),
+        text(&mixed(&["--prices", &price, "--explain", "--units", "10"])),
+        text(&run(&["plan", "--connections", "3000000"])),
+        text(&run(&["plan", "--connections", "5", "--send", "1/h", "--size", "1KiB"])),
+    ] {
+        for line in told.lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+        assert!(!told.contains('\u{1b}'));
+        assert!(!told.contains("NaN") && !told.contains("inf "), "{told}");
+    }
+}
+
+#[test]
+fn without_prices_there_is_no_money() {
+    let told = text(&run(&QUICK));
+    assert!(!told.contains("USD"), "{told}");
+    assert!(json(&QUICK)["cost"].is_null());
+}
+
+#[test]
+fn json_is_what_its_schema_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/capacity.schema.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let price = prices();
+    let floor: Value = serde_json::from_str(&text(&mixed(&["--json"]))).unwrap();
+    for told in [json(&with(&["--prices", &price])), json(&["plan", "--connections", "9"]), floor] {
+        let problems: Vec<_> = validator.iter_errors(&told).map(|e| e.to_string()).collect();
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+}
+
+#[test]
+fn the_printed_schemas_are_those_that_are_checked_in() {
+    for what in ["capacity", "workload", "prices"] {
+        let path = format!("{}/schemas/{what}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(text(&run(&["schema", what])), fs::read_to_string(path).unwrap(), "{what}");
+    }
+}
+
+#[test]
+fn files_that_load_are_what_their_schemas_say() {
+    for (what, file) in
+        [("workload", MIXED.to_owned()), ("prices", { fs::read_to_string(prices()).unwrap() })]
+    {
+        let schema: Value = serde_json::from_str(&text(&run(&["schema", what]))).unwrap();
+        let value: Value = toml::from_str(&file).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let problems: Vec<_> = validator.iter_errors(&value).map(|e| e.to_string()).collect();
+        assert!(problems.is_empty(), "{what}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_file_takes_all_patterns_at_once() {
+    let told: Value = serde_json::from_str(&text(&mixed(&["--json"]))).unwrap();
+    assert_eq!(told["recommended"]["sku"], "Premium_P1");
+    assert_eq!(told["load"]["connections_counted"]["value"], 8_560.0);
+    let rows = told["load"]["traffic"].as_array().unwrap().iter();
+    let patterns: Vec<_> = rows.map(|row| row["pattern"].clone()).collect();
+    for pattern in ["big_groups", "small_groups", "upstream_echo", "rest_to_user", "rest_broadcast"]
+    {
+        assert!(patterns.contains(&Value::from(pattern)), "{pattern}");
+    }
+    assert!(
+        told["break_order"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| { one["dimension"] == "together" })
+    );
+}
+
+#[test]
+fn flags_come_before_the_file() {
+    let of =
+        |arguments: &[&str]| -> Value { serde_json::from_str(&text(&mixed(arguments))).unwrap() };
+    let more = of(&["--json", "--connections", "16000"]);
+    assert_eq!(more["load"]["connections"]["value"], 16_000.0);
+    let older = of(&["--json", "--revision", "older", "--unit-list", "older"]);
+    assert_eq!(older["load"]["revision"], "older");
+    assert_eq!(older["load"]["unit_list"], "older");
+}
+
+#[test]
+fn explain_puts_the_numbers_into_the_formulas() {
+    let told = text(&run(&with(&["--explain"])));
+    for part in ["2,000/s × 10", "20,000 / 600", "1.25 × 20,000 / 600", "20,000 / 800"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!text(&run(&QUICK)).contains("Formulas"));
+}
+
+#[test]
+fn the_page_is_one_file_with_charts_and_escaped_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = MIXED.replace("a trading floor", "<b>floor & co</b>");
+    fs::write(folder.path().join("floor.toml"), file).unwrap();
+    let output = squall(folder.path())
+        .args(["plan", "floor.toml", "--html", "plan.html", "--prices", &prices()])
+        .output()
+        .unwrap();
+    text(&output);
+    let page = fs::read_to_string(folder.path().join("plan.html")).unwrap();
+    assert!(page.matches("<svg").count() >= 5, "charts");
+    assert!(page.contains("&lt;b&gt;floor &amp; co"), "escaped");
+    for foreign in ["<b>floor", "<script", "src=", "href=", "@import", "url(", "NaN"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+}
+
+#[test]
+fn the_load_of_a_run_is_planned_for() {
+    let scenario = r#"
+duration = "4s"
+seed = 7
+[populations.chatters]
+count = 40
+arrival = { rate = "100/s" }
+groups = ["room"]
+[traffic.talk]
+from = "chatters"
+to = { group = "room" }
+rate = "1/s"
+size = "256B"
+[expect.chatters]
+closes = { Normal = "all" }
+"#;
+    let run = run_scenario("talk", scenario, &["--world", "virtual"]);
+    assert_eq!(run.code(), 0, "{}", run.text());
+    let recorded = run.json();
+    let folder = run.folder.to_str().unwrap();
+    let told = json(&["plan", "--from", folder, "--hours", "8"]);
+    assert_eq!(told["load"]["connections"]["value"], 40.0);
+    assert_eq!(told["load"]["connections"]["basis"], "model", "an emulator measures no resource");
+    let row = &told["load"]["traffic"][0];
+    let out = row["messages_out_per_s"].as_f64().unwrap();
+    let delivered = recorded["hub_counters"]["deliveries"].as_f64().unwrap();
+    let seconds = recorded["elapsed_ns"].as_f64().unwrap() / 1e9;
+    assert!((out - delivered / seconds).abs() < 0.01 * out, "{out} {delivered} {seconds}");
+    let assumed = told["assumptions"].to_string();
+    assert!(assumed.contains("averages over the whole run"), "{assumed}");
+    assert!(assumed.contains("deliveries"), "{assumed}");
+}
+
+/// Runs the command in the first line of a file; `FILE` is the file itself.
+fn refused(path: &Path) -> (i32, String) {
+    let content = fs::read_to_string(path).unwrap();
+    let line = content.lines().next().and_then(|line| line.strip_prefix("#! ")).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(path, folder.path().join(name)).unwrap();
+    let arguments = line.split(' ').map(|word| if word == "FILE" { name } else { word });
+    let output = squall(folder.path()).arg("plan").args(arguments).output().unwrap();
+    assert!(output.stdout.is_empty(), "{}", path.display());
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn nonsense_is_refused_as_recorded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan");
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|kind| kind == "toml")).collect();
+    files.sort();
+    assert!(files.len() >= 25, "{} files", files.len());
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut different = Vec::new();
+    for path in files {
+        let (code, told) = refused(&path);
+        assert_eq!(code, 2, "{}: {told}", path.display());
+        for (place, label) in told.lines().filter_map(|line| line.split_once('^')) {
+            assert!(!label.trim_start_matches('^').trim().is_empty(), "{place}: {told}");
+        }
+        let golden = path.with_extension("txt");
+        if update {
+            fs::write(&golden, &told).unwrap();
+        } else if fs::read_to_string(&golden).ok().as_deref() != Some(told.as_str()) {
+            different.push(format!("{}:\n{told}", golden.display()));
+        }
+    }
+    assert!(
+        different.is_empty(),
+        "{}\nUPDATE_GOLDEN=1 rewrites the texts; read them then",
+        different.join("\n\n")
+    );
+}
