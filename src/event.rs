@@ -8,7 +8,7 @@ mod story;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::control::{HubEnd, HubRefusal};
+use crate::protocol::control::{HubCall, HubEnd, HubRefusal, HubValidation};
 use crate::protocol::webhook::WebhookFailure;
 use crate::protocol::{AttemptId, CloseCategory, CloseCode};
 
@@ -53,6 +53,11 @@ pub enum EventKind {
     /// The hub's log says that an event did not get to its handler, or that it did not take it. The
     /// event's time is when the line came.
     EventFailed(Box<EventFailedLine>),
+    /// An event for a handler is over, as the hub's ledger says. The event's time is when that was
+    /// read; its own are in it, in nanoseconds since the run's epoch.
+    UpstreamCall(Box<HubCall>),
+    /// A validation of a handler is over, likewise.
+    UpstreamValidation(Box<HubValidation>),
     /// How far the run is; emitted about four times a second, for live views only.
     Progress(Progress),
     /// A line of the story of the watched client, in the order in which they arrive: those of the
@@ -176,6 +181,11 @@ pub enum Warning {
     },
     /// The hub's ledger stream broke or lost entries.
     LedgerIncomplete {
+        /// Why.
+        why: String,
+    },
+    /// How long events took for their handlers could not be read of the hub.
+    NoUpstreamTimes {
         /// Why.
         why: String,
     },

@@ -60,7 +60,7 @@ fn run(arguments: &[&str]) -> Run {
     let run = run_scenario("listeners", SCENARIO, arguments);
     assert_eq!(run.code(), 0, "{}", run.text());
     assert_eq!(run.json()["hub_counters"]["webhooks"]["deliveries"], 15, "{}", run.text());
-    assert!(run.text().contains("event listeners: 15 events delivered"), "{}", run.text());
+    assert!(run.text().contains("event listeners  15 events delivered"), "{}", run.text());
     run
 }
 

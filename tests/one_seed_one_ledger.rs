@@ -33,6 +33,24 @@ fn run_of(folder: &Path) -> (Value, Value) {
 }
 
 #[test]
+fn calls_of_event_handlers_are_the_same_bytes_too() {
+    let root = tempfile::tempdir().unwrap();
+    let of = |name| virtually(root.path(), "upstream-500", "7", name);
+    let (one, same) = (of("one"), of("same"));
+    for file in ["events.ndjson", "trace.ndjson", "latency.hlog"] {
+        let [one, same] = [&one, &same].map(|folder| fs::read(folder.join(file)).unwrap());
+        assert!(one == same, "{file}: two runs of one seed");
+    }
+    let events = fs::read_to_string(one.join("events.ndjson")).unwrap();
+    assert!(events.contains(r#""event":"upstream-call""#), "{events}");
+    let log = fs::read_to_string(one.join("latency.hlog")).unwrap();
+    assert!(log.contains("Tag=upstream.response.connect,"), "{log}");
+    let ((run, _), (same_run, _)) = (run_of(&one), run_of(&same));
+    assert_eq!(run, same_run);
+    assert!(run["upstream"]["events"][0]["response"]["p50_us"].as_u64() >= Some(9_000_000));
+}
+
+#[test]
 fn two_processes_leave_the_same_bytes_behind_and_another_seed_leaves_others() {
     let root = tempfile::tempdir().unwrap();
     // At least the connections' ids are drawn.

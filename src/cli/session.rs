@@ -383,7 +383,8 @@ fn finish(lived: Lived, machine: MachineFacts, keep: &Keep) -> RunFile {
 /// the result (and an exit code), never a reason to lose the rest.
 fn write_files(plan: &Plan, summary: &Summary, folder: &RunFolder, run: &mut RunFile) {
     let elapsed = Duration::from_nanos(summary.elapsed_ns);
-    let log = hlog::render(plan, &summary.latency, run.run.started_unix_ns, elapsed);
+    let (latency, upstream) = (&summary.latency, &summary.calls.times);
+    let log = hlog::render(plan, latency, upstream, run.run.started_unix_ns, elapsed);
     let log = log.and_then(|log| publish(folder, LATENCY, &log));
     note(run, LATENCY, log);
     let page = html::render(run);

@@ -9,11 +9,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::hands::{Hands, Outcome};
-use super::ledger::Joiner;
+use super::ledger::{Joiner, Taken};
 use super::links::{Report, ShardEnd, ShardState};
 use super::peak::OpenSpans;
 use super::story::{StoryInbox, StoryState, Told};
 use super::streams::HubLine;
+use super::upstream::CallsTold;
 use super::{EngineError, Stop, faults};
 use crate::event::{
     ClientEnd, ClientObservation, CloseFirst, ConnectFailure, Event, EventFailedLine, EventKind,
@@ -140,6 +141,8 @@ pub(super) struct Dispatcher {
     pub(super) rest_failed: u64,
     /// Failed events that became events of the run.
     failures_told: usize,
+    /// Calls of event handlers so far.
+    pub(super) calls: CallsTold,
     faults: FaultLine,
     ended: BTreeMap<CloseCategory, u64>,
     progress_due: Instant,
@@ -177,6 +180,7 @@ impl Dispatcher {
             rest_traffic: BTreeSet::new(),
             rest_failed: 0,
             failures_told: 0,
+            calls: CallsTold::default(),
             faults: FaultLine::default(),
             ended: BTreeMap::new(),
         }
@@ -389,11 +393,12 @@ impl Dispatcher {
 
     fn take_line(&mut self, line: HubLine<LedgerEntry>) {
         match line {
-            HubLine::Entry(entry) => {
-                if let Some(row) = self.joiner.hub(entry) {
-                    self.row_is_whole(row);
-                }
-            }
+            HubLine::Entry(entry) => match self.joiner.hub(entry) {
+                Taken::Row(row) => self.row_is_whole(*row),
+                Taken::Kept => {}
+                Taken::Call(call) => self.take_call(call),
+                Taken::Validation(validation) => self.take_validation(validation),
+            },
             HubLine::Broken(why) => {
                 self.warn(Warning::LedgerIncomplete { why });
                 for row in self.joiner.lose_sight() {

@@ -9,6 +9,7 @@ use super::dispatcher::Dispatcher;
 use super::hands::longest_freeze;
 use super::ledger::{HubTime, HubView, Joiner};
 use super::rest::SignedCaller;
+use super::upstream::{begun, longest_event};
 use super::{EngineError, Stop};
 use crate::event::{Phase, Warning, World};
 use crate::measure::summary::LogTally;
@@ -17,11 +18,16 @@ use crate::net::{Connector, budget};
 use crate::protocol::control::{COUNTERS_PATH, Counters, EventCounters, EventFailure};
 use crate::protocol::webhook::UpstreamCounts;
 
-/// Times the hub is asked for its counters, at most, until nothing is open any more.
+/// Times the hub is asked for its counters, at most, until nothing is open any more. (Those while
+/// events of handlers are under way do not count.)
 const COUNTERS_TRIES: usize = 40;
 
 /// Between two of these.
 const COUNTERS_EVERY: Duration = Duration::from_millis(50);
+
+/// The longest between two of these while events of handlers are under way: the ledger tells when
+/// they are over, unless entries were lost.
+const EVENTS_EVERY: Duration = Duration::from_secs(1);
 
 /// How long ledger entries of connections that are gone may be under way.
 const ENTRIES_WITHIN: Duration = Duration::from_secs(1);
@@ -137,7 +143,7 @@ impl Dispatcher {
     }
 
     /// Reads the counters until the hub has let go of everything, then waits for the entries that
-    /// they speak of.
+    /// they speak of, and reads how long events took.
     async fn read_counters(&mut self) -> Result<(), EngineError> {
         let mut caller = match self.hands.caller() {
             Ok(caller) => caller,
@@ -146,24 +152,50 @@ impl Dispatcher {
                 return Ok(());
             }
         };
-        for _ in 0..COUNTERS_TRIES {
+        let events_until = Instant::now() + longest_event(&self.hands.plan.hub.events.policy);
+        let mut tries = 0;
+        while tries < COUNTERS_TRIES {
             let Some(counters) = self.ask_counters(&mut caller).await else { return Ok(()) };
             let quiet = is_quiet(&counters);
+            let (begun, under_way) = (begun(&counters.webhooks), counters.webhooks.under_way);
             self.summary.counters_after = Some(counters);
             if quiet || self.stopped == Stop::Now {
                 break;
             }
-            let until = Instant::now() + COUNTERS_EVERY;
-            self.pump_unless_now(until, |_| false).await?;
+            let now = Instant::now();
+            // Whoever wants the run to stop does not want to wait for a handler.
+            let awaits_events = under_way > 0
+                && begun > self.calls.over()
+                && now < events_until
+                && self.stopped == Stop::Run
+                && self.joiner.view() == HubView::Observed;
+            if awaits_events {
+                let until = events_until.min(now + EVENTS_EVERY);
+                self.pump(until, |run| {
+                    run.calls.over() >= begun || run.joiner.view() != HubView::Observed
+                })
+                .await?;
+            } else {
+                tries += 1;
+                let until = now + COUNTERS_EVERY;
+                self.pump_unless_now(until, |_| false).await?;
+            }
         }
         let Some(counters) = &self.summary.counters_after else { return Ok(()) };
+        let over = begun(&counters.webhooks).saturating_sub(counters.webhooks.under_way);
         let (ended, lost) = (ended(counters), counters.entries_lost);
+        let has_webhooks = !counters.webhooks.is_empty();
         if lost > 0 {
             let why = format!("the hub lost {lost} entries, because they were read too slowly");
             self.warn(Warning::LedgerIncomplete { why });
         }
         let until = Instant::now() + ENTRIES_WITHIN;
-        self.pump_unless_now(until, |run| run.joiner.hub_ends() >= ended).await
+        let is_told = |run: &Self| run.joiner.hub_ends() >= ended && run.calls.over() >= over;
+        self.pump_unless_now(until, is_told).await?;
+        if has_webhooks && self.stopped < Stop::Now {
+            self.read_times(&mut caller).await;
+        }
+        Ok(())
     }
 
     async fn ask_counters(&mut self, caller: &mut SignedCaller) -> Option<Counters> {

@@ -8,7 +8,7 @@ use crate::measure::StreamBook;
 use crate::measure::delivery::Decision;
 use crate::measure::delivery::up_to_the_decision;
 use crate::protocol::AttemptId;
-use crate::protocol::control::{HubEnd, HubRefusal, LedgerEntry};
+use crate::protocol::control::{HubCall, HubEnd, HubRefusal, HubValidation, LedgerEntry};
 
 /// Turns times of the hub's clock into times of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,19 @@ impl HubTime {
     fn refusal(self, refusal: &mut HubRefusal) {
         refusal.at_ns = self.in_run(refusal.at_ns);
     }
+}
+
+/// What an entry of the hub's ledger comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// A row is whole.
+    Row(Box<LedgerRow>),
+    /// Half a row, whose other half is awaited.
+    Kept,
+    /// An event for a handler is over.
+    Call(Box<HubCall>),
+    /// A validation of a handler is over.
+    Validation(Box<HubValidation>),
 }
 
 /// Whether the hub's side comes.
@@ -92,32 +105,44 @@ impl Joiner {
         None
     }
 
-    /// Takes the hub's half; gives the row when it is whole.
-    pub(super) fn hub(&mut self, entry: LedgerEntry) -> Option<LedgerRow> {
-        let (attempt, side) = match entry {
+    /// Takes an entry of the hub's ledger.
+    pub(super) fn hub(&mut self, entry: LedgerEntry) -> Taken {
+        match entry {
             LedgerEntry::Ended(mut end) => {
                 self.hub_ends += 1;
                 self.time.end(&mut end);
-                (end.attempt.clone(), HubSide::Ended(end))
+                self.half(end.attempt.clone(), HubSide::Ended(end))
             }
             LedgerEntry::Refused(mut refusal) => {
                 self.time.refusal(&mut refusal);
-                (refusal.attempt.clone(), HubSide::Refused(refusal))
+                self.half(refusal.attempt.clone(), HubSide::Refused(refusal))
             }
-        };
+            LedgerEntry::Called(mut call) => {
+                call.began_ns = self.time.in_run(call.began_ns);
+                Taken::Call(call)
+            }
+            LedgerEntry::Validated(mut validation) => {
+                validation.began_ns = self.time.in_run(validation.began_ns);
+                Taken::Validation(validation)
+            }
+        }
+    }
+
+    /// Takes the hub's half of a row.
+    fn half(&mut self, attempt: Option<AttemptId>, side: HubSide) -> Taken {
         let Some(attempt) = attempt else {
             self.unmatched += 1;
-            return None;
+            return Taken::Kept;
         };
         match self.clients.remove(&attempt) {
             Some(end) => {
                 self.awaited -= u64::from(reached_the_hub(&end));
-                Some(self.observed(side, end))
+                Taken::Row(Box::new(self.observed(side, end)))
             }
             None => {
                 let twice = self.hub.insert(attempt, side).is_some();
                 self.unmatched += u64::from(twice);
-                None
+                Taken::Kept
             }
         }
     }
@@ -207,10 +232,18 @@ mod tests {
         end.opened_ns = 1_000_000;
         end.decided_ns = 1_000_700;
         end.last_pong_ns = Some(1_000_600);
-        assert_eq!(joiner.hub(LedgerEntry::Ended(Box::new(end))), None);
+        assert_eq!(joiner.hub(LedgerEntry::Ended(Box::new(end))), Taken::Kept);
         let row = joiner.client(client_end("a", 0, 0)).unwrap();
         let HubSide::Ended(end) = row.hub else { panic!("not ended: {:?}", row.hub) };
         assert_eq!((end.opened_ns, end.decided_ns, end.last_pong_ns), (0, 200, Some(100)));
+    }
+
+    fn row_of(taken: Taken) -> Option<LedgerRow> {
+        match taken {
+            Taken::Row(row) => Some(*row),
+            Taken::Kept => None,
+            other => panic!("no half of a row: {other:?}"),
+        }
     }
 
     proptest! {
@@ -227,9 +260,9 @@ mod tests {
                 rows.extend(if half % 2 == 0 {
                     joiner.client(client_end("a", index, 0))
                 } else if index % 3 == 0 {
-                    joiner.hub(LedgerEntry::Refused(Box::new(hub_refusal("a", index, 0))))
+                    row_of(joiner.hub(LedgerEntry::Refused(Box::new(hub_refusal("a", index, 0)))))
                 } else {
-                    joiner.hub(LedgerEntry::Ended(Box::new(hub_end("a", index, 0))))
+                    row_of(joiner.hub(LedgerEntry::Ended(Box::new(hub_end("a", index, 0)))))
                 });
             }
             prop_assert_eq!(joiner.awaited(), 0);
@@ -277,7 +310,7 @@ mod tests {
         assert_eq!((row.client.delivery, row.client.tails), (wanted, Vec::new()));
         let (mut joiner, hub) = delayed();
         joiner.client(missed_the_end());
-        let row = joiner.hub(hub).unwrap();
+        let row = row_of(joiner.hub(hub)).unwrap();
         assert_eq!((row.client.delivery, row.client.tails), (wanted, Vec::new()));
     }
 

@@ -18,6 +18,7 @@
 //! | `admission`, `traffic` | a shard's loops: who arrives, what is due |
 //! | `faults`, `rest_traffic`, `rest`, `hands` | what the engine itself does to the target |
 //! | `streams`, `ledger`, `peak` | the hub's side, the join, how many were open at once |
+//! | `upstream` | calls of event handlers, as the hub tells of them and counts them |
 //! | `story` | the lines of the one client that is watched, from both sides |
 //!
 //! # Honest latency
@@ -45,6 +46,7 @@ mod story;
 mod streams;
 mod traffic;
 mod turns;
+mod upstream;
 
 use std::sync::Arc;
 

@@ -112,6 +112,7 @@ pub(crate) fn hub_end(population: &str, index: u32, number: u32) -> HubEnd {
         queue_bytes: 0,
         written_bytes: 0,
         received: 0,
+        upstream: None,
     }
 }
 
@@ -123,6 +124,7 @@ pub(crate) fn hub_refusal(population: &str, index: u32, number: u32) -> HubRefus
         status: 429,
         log_reason: CloseCategory::ConnectionCountLimitReached.log_reason().to_owned(),
         at_ns: 2,
+        upstream: None,
     }
 }
 

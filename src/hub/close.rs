@@ -12,7 +12,7 @@ use super::story;
 use super::tally;
 use super::trace;
 use super::webhook;
-use crate::protocol::control::{HubEnd, HubWire, LedgerEntry};
+use crate::protocol::control::{HubEnd, HubWire, LedgerEntry, UpstreamCall};
 use crate::protocol::settings::WireForm;
 use crate::protocol::story::HubStep;
 use crate::protocol::subprotocol::ServerFrame;
@@ -30,6 +30,8 @@ pub struct Cause {
     pub category: CloseCategory,
     /// What the wire carries.
     pub farewell: Farewell,
+    /// The event that failed, when that is why.
+    pub upstream: Option<Box<UpstreamCall>>,
 }
 
 /// What the wire carries at an end.
@@ -69,17 +71,18 @@ impl Cause {
                 Farewell::DisconnectedThenClose { message: category.log_reason().to_owned() }
             }
         };
-        Self { category, farewell }
+        Self { category, farewell, upstream: None }
     }
 
     /// An end by a close frame.
     pub fn close(category: CloseCategory, code: CloseCode, reason: &str) -> Self {
-        Self { category, farewell: Farewell::Close { code, reason: reason.to_owned() } }
+        let farewell = Farewell::Close { code, reason: reason.to_owned() };
+        Self { category, farewell, upstream: None }
     }
 
     /// The client's own end.
     pub const fn by_client(farewell: Farewell) -> Self {
-        Self { category: CloseCategory::Normal, farewell }
+        Self { category: CloseCategory::Normal, farewell, upstream: None }
     }
 }
 
@@ -89,6 +92,7 @@ pub struct End {
     pub category: CloseCategory,
     pub farewell: Farewell,
     pub later: Vec<CloseCategory>,
+    upstream: Option<Box<UpstreamCall>>,
     decided: Instant,
     delivered: u64,
     queue_messages: u64,
@@ -121,7 +125,7 @@ pub fn end(hub: &Hub, connection: &Rc<Connection>, cause: Cause) {
         end.later.push(cause.category);
         return;
     }
-    let Cause { category, farewell } = cause;
+    let category = cause.category;
     hub.tables.borrow_mut().remove(connection);
     hub.keep_alive.remove(connection);
     tally::take(&hub.tally.open, 1);
@@ -131,7 +135,7 @@ pub fn end(hub: &Hub, connection: &Rc<Connection>, cause: Cause) {
     if connection.timeline == hub.timeline.get() {
         hub.tally.count_close(category);
     }
-    let end = decided(connection, category, farewell);
+    let end = decided(connection, cause);
     trace::ended(hub, connection, category);
     tell_decided(hub, connection, category);
     say_farewell(hub, connection, &end);
@@ -145,11 +149,11 @@ pub fn end(hub: &Hub, connection: &Rc<Connection>, cause: Cause) {
 
 /// The end of a connection that never held a place: it got its 101, and `cause` at once.
 pub fn end_at_birth(hub: &Hub, connection: &Connection, cause: Cause) {
-    let Cause { category, farewell } = cause;
+    let category = cause.category;
     tally::add(&hub.tally.opened, 1);
     hub.tally.count_close(category);
     trace::started(hub, connection);
-    let end = decided(connection, category, farewell);
+    let end = decided(connection, cause);
     trace::ended(hub, connection, category);
     tell_decided(hub, connection, category);
     say_farewell(hub, connection, &end);
@@ -164,12 +168,14 @@ fn tell_decided(hub: &Hub, connection: &Connection, category: CloseCategory) {
     });
 }
 
-fn decided(connection: &Connection, category: CloseCategory, farewell: Farewell) -> End {
+fn decided(connection: &Connection, cause: Cause) -> End {
+    let Cause { category, farewell, upstream } = cause;
     let queue = connection.queue.borrow();
     End {
         category,
         farewell,
         later: Vec::new(),
+        upstream,
         decided: Instant::now(),
         delivered: connection.delivered.get(),
         queue_messages: queue.messages(),
@@ -234,6 +240,7 @@ pub fn settle(hub: &Hub, connection: &Connection, gone: Gone) {
         queue_bytes: end.queue_bytes,
         written_bytes,
         received: connection.received.get(),
+        upstream: end.upstream.clone(),
     })));
 }
 

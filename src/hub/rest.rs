@@ -213,7 +213,7 @@ impl Call<'_> {
         for connection in self.find(hub_name, whom) {
             if !excluded.contains(&connection.serial) {
                 let farewell = Farewell::DisconnectedThenClose { message: reason.to_owned() };
-                close::end(self.hub, &connection, Cause { category, farewell });
+                close::end(self.hub, &connection, Cause { category, farewell, upstream: None });
             }
         }
         answer::empty(StatusCode::NO_CONTENT)

@@ -23,9 +23,9 @@ use super::query::Query;
 use super::state::{Hub, Phase};
 use super::story;
 use super::trace;
-use super::webhook::{self, ConnectRefusal, Dialogue};
+use super::webhook::{self, ConnectRefusal, Decision, Dialogue};
 use crate::protocol::attempt::ATTEMPT_PARAMETER;
-use crate::protocol::control::{HubRefusal, LedgerEntry};
+use crate::protocol::control::{HubRefusal, LedgerEntry, UpstreamCall};
 use crate::protocol::rest::{is_group_name, is_hub_name};
 use crate::protocol::settings::OverLimit;
 use crate::protocol::subprotocol::JSON_SUBPROTOCOL;
@@ -67,6 +67,8 @@ struct Refused {
     content_type: Option<HeaderValue>,
     /// What the log says.
     reason: String,
+    /// The `connect` whose handler is the reason.
+    upstream: Option<Box<UpstreamCall>>,
 }
 
 /// A connect request that has passed the hub's own checks.
@@ -102,6 +104,7 @@ impl Refused {
             body: Bytes::from_static(body.as_bytes()),
             content_type: Some(PLAIN_TEXT),
             reason: reason.to_owned(),
+            upstream: None,
         }
     }
 
@@ -112,6 +115,7 @@ impl Refused {
             body: Bytes::new(),
             content_type: None,
             reason,
+            upstream: None,
         }
     }
 
@@ -122,6 +126,7 @@ impl Refused {
             body: Bytes::new(),
             content_type: None,
             reason: "The hub is stopping".to_owned(),
+            upstream: None,
         }
     }
 
@@ -132,6 +137,7 @@ impl Refused {
             body: Bytes::from_static(RATE_LIMIT.as_bytes()),
             content_type: Some(PLAIN_TEXT),
             reason: RATE_LIMIT.to_owned(),
+            upstream: None,
         }
     }
 
@@ -143,14 +149,14 @@ impl Refused {
             body: Bytes::from_static(COUNT_LIMIT.as_bytes()),
             content_type: Some(PLAIN_TEXT),
             reason: category.log_reason().to_owned(),
+            upstream: None,
         }
     }
-}
 
-impl From<ConnectRefusal> for Refused {
-    fn from(refusal: ConnectRefusal) -> Self {
+    /// A handler let nobody in, or said what cannot be done.
+    fn by_handler(refusal: ConnectRefusal, call: Box<UpstreamCall>) -> Self {
         let ConnectRefusal { status, content_type, body, category, reason } = refusal;
-        Self { status, category, body, content_type, reason }
+        Self { status, category, body, content_type, reason, upstream: Some(call) }
     }
 }
 
@@ -182,8 +188,12 @@ fn refuse(
     hub_name: &str,
     peer: SocketAddr,
 ) -> Outcome {
-    let Refused { status, category, body, content_type, reason } = refused;
-    tell_refused(hub, attempt, category, status.as_u16(), reason, hub_name, peer);
+    let Refused { status, category, body, content_type, reason, upstream } = refused;
+    let (status_told, at_ns) = (status.as_u16(), hub.clock.now_ns());
+    let log_reason = reason;
+    let refusal =
+        HubRefusal { attempt, category, status: status_told, log_reason, at_ns, upstream };
+    tell_refused(hub, refusal, hub_name, peer);
     let mut answer = answer::empty(status);
     if !body.is_empty() {
         *answer.body_mut() = Either::Left(Full::new(body));
@@ -194,16 +204,7 @@ fn refuse(
     Outcome { answer, connection: None }
 }
 
-fn tell_refused(
-    hub: &Hub,
-    attempt: Option<AttemptId>,
-    category: CloseCategory,
-    status: u16,
-    log_reason: String,
-    hub_name: &str,
-    peer: SocketAddr,
-) {
-    let refusal = HubRefusal { attempt, category, status, log_reason, at_ns: hub.clock.now_ns() };
+fn tell_refused(hub: &Hub, refusal: HubRefusal, hub_name: &str, peer: SocketAddr) {
     trace::refused(hub, &refusal, hub_name, peer);
     story::refused(hub, &refusal);
     hub.ledger.push(&LedgerEntry::Refused(Box::new(refusal)));
@@ -325,9 +326,15 @@ impl Candidate {
         let decided = webhook::decide(&self.hub, &self.dialogue, &self.body).await;
         self.is_waiting.set(false);
         let outcome = match decided {
-            None => self.admit(ConnectAnswer::default()),
-            Some(Ok(answer)) => self.admit(answer),
-            Some(Err(refusal)) => Err(refusal.into()),
+            None => self.admission.admit(
+                &self.hub,
+                Some(Rc::clone(&self.dialogue)),
+                ConnectAnswer::default(),
+            ),
+            Some(Decision { decided: Ok(answer), call }) => self.admit(answer, call),
+            Some(Decision { decided: Err(refusal), call }) => {
+                Err(Refused::by_handler(refusal, call))
+            }
         };
         let (hub, admission) = (&self.hub, &self.admission);
         let outcome = outcome.unwrap_or_else(|refused| {
@@ -338,11 +345,11 @@ impl Candidate {
         outcome
     }
 
-    fn admit(&self, answer: ConnectAnswer) -> Result<Outcome, Refused> {
+    fn admit(&self, answer: ConnectAnswer, call: Box<UpstreamCall>) -> Result<Outcome, Refused> {
         let groups_max = self.hub.settings().limits.groups_per_connection as usize;
         if answer.groups.as_ref().is_some_and(|groups| groups.len() > groups_max) {
             const MANY_GROUPS: &str = "The handler names more groups than a connection may be in";
-            return Err(webhook::unusable(MANY_GROUPS).into());
+            return Err(Refused::by_handler(webhook::unusable(MANY_GROUPS), call));
         }
         self.admission.admit(&self.hub, Some(Rc::clone(&self.dialogue)), answer)
     }
@@ -355,9 +362,15 @@ impl Drop for Candidate {
             let Admission { attempt, hub_name, peer, .. } = &self.admission;
             let reason = "The client went away before the event handler had answered".to_owned();
             self.hub.tally.count_status(CLIENT_GONE);
-            let category = CloseCategory::Normal;
-            let (attempt, hub) = (attempt.clone(), &self.hub);
-            tell_refused(hub, attempt, category, CLIENT_GONE, reason, hub_name, *peer);
+            let refusal = HubRefusal {
+                attempt: attempt.clone(),
+                category: CloseCategory::Normal,
+                status: CLIENT_GONE,
+                log_reason: reason,
+                at_ns: self.hub.clock.now_ns(),
+                upstream: None,
+            };
+            tell_refused(&self.hub, refusal, hub_name, *peer);
         }
     }
 }
@@ -405,7 +418,7 @@ impl Admission {
             OverLimit::AcceptThenAbort => {
                 let connection = hub.newcomer(identity);
                 let category = CloseCategory::ConnectionCountLimitReached;
-                let cause = Cause { category, farewell: Farewell::Abort };
+                let cause = Cause { category, farewell: Farewell::Abort, upstream: None };
                 close::end_at_birth(hub, &connection, cause);
                 Ok(self.switch(chosen.as_deref(), connection))
             }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::Tier;
 use super::story::Watched;
 use super::throughput::{Pattern, PatternCounters};
+use super::webhook::{RequestKind, WebhookFailure};
 use super::{AttemptId, CloseCategory, CloseCode, HubSettings};
 
 /// GET: what this hub is and can do.
@@ -42,7 +43,7 @@ pub const WEBHOOKS_PATH: &str = "/_squall/webhooks";
 pub const STORY_PATH: &str = "/_squall/story";
 
 /// Version of this API; engine and hub must agree.
-pub const CONTROL_VERSION: u32 = 4;
+pub const CONTROL_VERSION: u32 = 5;
 
 /// What a hub says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,6 +263,55 @@ pub enum LedgerEntry {
     Ended(Box<HubEnd>),
     /// A connect request was refused before the upgrade.
     Refused(Box<HubRefusal>),
+    /// An event for a handler is over. Every event that is counted as begun has one such entry.
+    Called(Box<HubCall>),
+    /// A validation of a handler (abuse protection) is over.
+    Validated(Box<HubValidation>),
+}
+
+/// An event of a connection that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubCall {
+    /// Join key, when the client sent one.
+    pub attempt: Option<AttemptId>,
+    /// Connection id; a refused client never learns its own.
+    pub connection_id: String,
+    /// When the event happened.
+    pub began_ns: u64,
+    /// What became of it.
+    pub call: UpstreamCall,
+}
+
+/// What became of an event that a handler was to take.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UpstreamCall {
+    /// Which event, a user event as its client spells it.
+    pub event: RequestKind,
+    /// Status of the last request's answer; `None` where it had none, and where there was none.
+    pub status: Option<u16>,
+    /// Why the event failed; `None` when its handler took it.
+    pub failure: Option<EventFailure>,
+    /// HTTP requests, repeated ones among them; 0 where nothing was sent.
+    pub tries: u32,
+    /// From the event to its end in microseconds, rounded up, with everything it waited for.
+    pub took_us: u64,
+}
+
+/// A validation of a handler that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubValidation {
+    /// URL asked, without its query.
+    pub url: String,
+    /// When it began.
+    pub began_ns: u64,
+    /// Status of the last request's answer; `None` where it had none.
+    pub status: Option<u16>,
+    /// Why no event may be sent; `None` when they may.
+    pub failure: Option<WebhookFailure>,
+    /// HTTP requests, repeated ones and those with GET among them.
+    pub tries: u32,
+    /// From its begin to its end in microseconds, rounded up.
+    pub took_us: u64,
 }
 
 /// The hub's side of the row of an accepted connection.
@@ -301,6 +351,9 @@ pub struct HubEnd {
     pub written_bytes: u64,
     /// Messages received from the client.
     pub received: u64,
+    /// The event of the client that ended the connection by failing, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Box<UpstreamCall>>,
 }
 
 /// How an accepted connection ended on the wire, as the hub saw it.
@@ -344,6 +397,9 @@ pub struct HubRefusal {
     pub log_reason: String,
     /// When.
     pub at_ns: u64,
+    /// What became of the `connect` whose handler let nobody in, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Box<UpstreamCall>>,
 }
 
 #[cfg(test)]
@@ -391,7 +447,18 @@ mod tests {
             status: 401,
             log_reason: "no token".into(),
             at_ns: 7,
+            upstream: None,
         })));
+        let call = UpstreamCall {
+            event: RequestKind::parse("user:connect").unwrap(),
+            status: Some(500),
+            failure: Some(EventFailure::Status),
+            tries: 4,
+            took_us: 9_000_000,
+        };
+        let called = HubCall { attempt: None, connection_id: "c".into(), began_ns: 5, call };
+        let text = comes_back(&LedgerEntry::Called(Box::new(called)));
+        assert!(text.contains(r#""event":"user:connect""#), "{text}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::protocol::CloseCategory;
 use crate::scenario::Plan;
 use crate::verdict::{is_allowed_cell, is_disturbed, is_expected};
 
-fn name_of(plan: &Plan, population: u16) -> String {
+pub(super) fn name_of(plan: &Plan, population: u16) -> String {
     plan.populations
         .get(usize::from(population))
         .map_or_else(|| format!("#{population}"), |population| population.name.clone())

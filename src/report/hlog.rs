@@ -1,6 +1,8 @@
 //! `latency.hlog`: an HDR interval log (V2, deflated), readable by HdrHistogram tools. One interval
-//! per series, over the whole run, in microseconds; its tag is `kind.view.population.stage`.
+//! per series, over the whole run, in microseconds; its tag is `kind.view.population.stage`, and of
+//! calls of event handlers `upstream.view.event`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -8,20 +10,25 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use super::words;
-use crate::measure::{LatencyKey, LatencySet};
+use crate::measure::{Distribution, LatencyKey, LatencySet};
 use crate::scenario::Plan;
 
-/// The log of a set of latencies. Fails only on a defect of the serializer.
+const COMMENT: &str = "[Squall latencies in microseconds; tag: kind.view.population.stage, and of \
+                       event handlers upstream.view.event]";
+
+/// The log of a set of latencies, and of how long events took for their handlers, by name. Fails
+/// only on a defect of the serializer.
 pub fn render(
     plan: &Plan,
     set: &LatencySet,
+    upstream: &BTreeMap<String, Distribution>,
     started_unix_ns: u64,
     elapsed: Duration,
 ) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
-        .add_comment("[Squall latencies in microseconds; tag: kind.view.population.stage]")
+        .add_comment(COMMENT)
         .with_start_time(std::time::UNIX_EPOCH + Duration::from_nanos(started_unix_ns))
         .begin_log_with(&mut out, &mut serializer)
         .map_err(|error| error.to_string())?;
@@ -35,6 +42,11 @@ pub fn render(
     for (key, distribution) in set.iter() {
         write(distribution.response.histogram(), &tag(plan, key, "response"))?;
         write(distribution.service.histogram(), &tag(plan, key, "service"))?;
+    }
+    // Names of events hold neither a comma nor white space.
+    for (event, distribution) in upstream {
+        write(distribution.response.histogram(), &format!("upstream.response.{event}"))?;
+        write(distribution.service.histogram(), &format!("upstream.service.{event}"))?;
     }
     Ok(out)
 }
@@ -74,7 +86,11 @@ mod tests {
             set.record(key(Some(1), Stage::After), took * 2, took);
             set.record(key(None, Stage::Before), took, took);
         }
-        let log = render(&plan, &set, 1_500_000_000_000_000_000, Duration::from_secs(8)).unwrap();
+        let mut connect = Distribution::new();
+        [1, 999, 70_015].into_iter().for_each(|us| connect.response.record(us));
+        let upstream = BTreeMap::from([("connect".to_owned(), connect)]);
+        let started = 1_500_000_000_000_000_000;
+        let log = render(&plan, &set, &upstream, started, Duration::from_secs(8)).unwrap();
         assert!(String::from_utf8(log.clone()).unwrap().contains("#[StartTime: 1500000000.000"));
         let mut tags = Vec::new();
         for entry in IntervalLogIterator::new(&log) {
@@ -94,6 +110,7 @@ mod tests {
                 "rest-close.response.muted.after",
                 "rest-close.service.all.before",
                 "rest-close.service.muted.after",
+                "upstream.response.connect",
             ]
         );
     }

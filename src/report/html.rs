@@ -7,7 +7,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::hints::{self, Among};
 use super::run_file::{LatencySeries, PopulationFacts, RunFile, TargetPlace};
+use super::table::Column;
 use super::text::{self, latency_label, quantile_cells, views};
+use super::upstream as server;
+use super::webhooks;
 use super::words;
 use super::worlds;
 use crate::event::{DeliveryTally, HowEnded, World};
@@ -29,11 +32,12 @@ header.warn{border-color:var(--warn)}\
 header p{margin:.3rem 0;color:var(--fg)}header p.dim{color:var(--dim)}\
 h1{font-size:1.25rem;line-height:1.3;margin:.1rem 0 .5rem;color:var(--fg)}\
 h2{font-size:1.1rem;margin:2rem 0 .5rem}h2 .dim{font-weight:400;font-size:.95rem}\
+h3{font-size:1rem;margin:1.2rem 0 .4rem}\
 .verdict{font-weight:700;font-size:1.7rem;line-height:1.2;margin:0}\
 .pass{color:var(--pass)}.fail{color:var(--fail)}.warn{color:var(--warn)}.dim{color:var(--dim)}\
 td.fail{font-weight:700}.check{margin:1rem 0}.check p{margin:0;font-weight:600}\
 dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.15rem 1rem;margin:.3rem 0}\
-dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}\
+dt{color:var(--dim)}dd{margin:0;grid-column:2;overflow-wrap:anywhere}\
 .scroll{overflow-x:auto;margin:.4rem 0;background:\
 linear-gradient(to left,var(--bg) 40%,transparent) right/3rem 100% no-repeat local,\
 linear-gradient(to left,var(--shade),transparent) right/.7rem 100% no-repeat scroll}\
@@ -78,6 +82,7 @@ pub fn render(run: &RunFile) -> String {
                     (ends(run))
                     (matrix(run))
                     (latency(run))
+                    (upstream(run))
                     (delivery(run))
                     (drops(run))
                     (faults(run))
@@ -433,6 +438,70 @@ fn latency_in_parts(run: &RunFile) -> Markup {
         details {
             summary { "Latency per population, before and after the first trouble" }
             (table("Latency per population", &header, &rows))
+        }
+    }
+}
+
+/// What went to event handlers, and what the application server counted.
+fn upstream(run: &RunFile) -> Markup {
+    let Some(facts) = &run.upstream else { return html! {} };
+    let events = webhooks::rows(run.run.world, facts);
+    html! {
+        h2 { "Upstream " span class="dim" { "(" (webhooks::NOTE) ")" } }
+        @if events.is_empty() {
+            p { "No event went to a handler." }
+        } @else {
+            (plain_table("Upstream", &webhooks::COLUMNS, &events))
+        }
+        (list(&webhooks::notes(run.run.world, facts)))
+        @if let Some(counts) = &facts.server {
+            h3 { (webhooks::SERVER) }
+            @if counts.requests.is_empty() {
+                p { "No request of a hub came." }
+            } @else {
+                (plain_table(webhooks::SERVER, &server::COLUMNS, &server::rows(counts)))
+            }
+            (list(&server::notes(counts)))
+        }
+    }
+}
+
+/// The table that a terminal shows.
+fn plain_table(label: &str, columns: &[Column], rows: &[Vec<String>]) -> Markup {
+    let names: Vec<_> = columns.iter().map(|column| column.name().replace('\n', " ")).collect();
+    let is_figure = |column: &Column| matches!(column, Column::Figures(_));
+    let header = names.iter().map(String::as_str).zip(columns.iter().map(is_figure));
+    let rows = html! {
+        @for row in rows {
+            tr {
+                @for (index, (cell, column)) in row.iter().zip(columns).enumerate() {
+                    @if index == 0 {
+                        th scope="row" { (cell) }
+                    } @else {
+                        td class=[match column {
+                            Column::Figures(_) => Some("n"),
+                            Column::Words(_) => Some("w"),
+                            Column::Names(_) => None,
+                        }] { (cell) }
+                    }
+                }
+            }
+        }
+    };
+    table(label, &header.collect::<Vec<_>>(), &rows)
+}
+
+/// What is said besides, by what it is about; what is about the same stands under one name.
+fn list(notes: &[(&str, String)]) -> Markup {
+    if notes.is_empty() {
+        return html! {};
+    }
+    html! {
+        dl {
+            @for (index, (what, told)) in notes.iter().enumerate() {
+                @if index == 0 || notes[index - 1].0 != *what { dt { (what) } }
+                dd { (told) }
+            }
         }
     }
 }

@@ -71,6 +71,8 @@ impl Live {
             EventKind::FaultDone { .. }
             | EventKind::AttemptEnded(_)
             | EventKind::EventFailed(_)
+            | EventKind::UpstreamCall(_)
+            | EventKind::UpstreamValidation(_)
             | EventKind::Story(_)
             | EventKind::StoryEnded(_)
             | EventKind::Warning(_)

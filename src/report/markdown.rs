@@ -3,7 +3,11 @@
 use std::fmt::Write as _;
 
 use super::run_file::RunFile;
+use super::run_file::UpstreamFacts;
+use super::table::Column;
 use super::text;
+use super::upstream as server;
+use super::webhooks;
 use super::words;
 use super::worlds;
 use crate::verdict::Outcome;
@@ -28,6 +32,7 @@ pub fn render(runs: &[RunFile]) -> String {
         if in_full {
             ends(run, &mut out);
             latency(run, &mut out);
+            upstream(run, &mut out);
             for warning in &run.warnings {
                 let _ = writeln!(out, "\n> warning: {}", cell(&words::warning(warning)));
             }
@@ -120,6 +125,46 @@ fn latency(run: &RunFile, out: &mut String) {
         if let Some(tally) = text::delivery_words(&tally) {
             let _ = writeln!(out, "\n{title}: {tally}");
         }
+    }
+}
+
+/// What went to event handlers, and what the application server counted.
+fn upstream(run: &RunFile, out: &mut String) {
+    let Some(facts) = &run.upstream else { return };
+    let UpstreamFacts { events, server, .. } = facts;
+    let _ = writeln!(out, "\n### Upstream ({})\n", webhooks::NOTE);
+    if events.is_empty() {
+        out.push_str("no event went to a handler\n");
+    } else {
+        table(&webhooks::COLUMNS, &webhooks::rows(run.run.world, facts), out);
+    }
+    list(&webhooks::notes(run.run.world, facts), out);
+    if let Some(counts) = server {
+        let _ = writeln!(out, "\n{}\n", webhooks::SERVER);
+        table(&server::COLUMNS, &server::rows(counts), out);
+        list(&server::notes(counts), out);
+    }
+}
+
+fn table(columns: &[Column], rows: &[Vec<String>], out: &mut String) {
+    let (mut names, mut rule) = ("|".to_owned(), "|".to_owned());
+    for column in columns {
+        let _ = write!(names, " {} |", column.name().replace('\n', " "));
+        rule.push_str(if matches!(column, Column::Figures(_)) { "--:|" } else { "---|" });
+    }
+    let _ = writeln!(out, "{names}\n{rule}");
+    for row in rows {
+        let cells: Vec<_> = row.iter().map(|text| cell(text)).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+}
+
+fn list(notes: &[(&str, String)], out: &mut String) {
+    for (index, (what, told)) in notes.iter().enumerate() {
+        if index == 0 {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "- {what}: {}", cell(told));
     }
 }
 

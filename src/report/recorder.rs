@@ -141,7 +141,9 @@ impl Recorder {
                 self.write(event);
                 FlushWhen::Due
             }
-            EventKind::EventFailed(_) => {
+            EventKind::EventFailed(_)
+            | EventKind::UpstreamCall(_)
+            | EventKind::UpstreamValidation(_) => {
                 self.write(event);
                 FlushWhen::Due
             }

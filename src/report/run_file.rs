@@ -7,6 +7,8 @@
 //! added without a new [`SCHEMA_VERSION`]; one that changes its meaning or
 //! goes away is not.
 
+mod upstream;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ use crate::protocol::subprotocol::AckFailure;
 use crate::scenario::Plan;
 use crate::secret::Redactor;
 use crate::verdict::{Check, Outcome, Verdict};
+
+pub use upstream::{CallRecords, UpstreamAtClose, UpstreamEvent, UpstreamFacts, UpstreamLogLine};
 
 /// Version of the shape of `run.json`.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -67,6 +71,10 @@ pub struct RunFile {
     pub faults: Vec<FaultOutcome>,
     /// The hub's counters when the load had gone; null when not observed.
     pub hub_counters: Option<Counters>,
+    /// What went to event handlers, as the hub saw it, and what the run's own application server
+    /// saw; null where nothing did.
+    #[serde(default)]
+    pub upstream: Option<UpstreamFacts>,
     /// How the generator itself fared.
     pub generator: GeneratorFacts,
     /// What a reader must know.
@@ -511,6 +519,7 @@ impl RunFile {
             latency: gather::latency(plan, &summary.latency),
             faults: gather::faults(plan, summary),
             hub_counters: summary.counters_after.clone(),
+            upstream: UpstreamFacts::of(plan, summary),
             generator: GeneratorFacts {
                 open_peak: summary.open_peak,
                 rows_observed: summary.rows_observed,

@@ -6,17 +6,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::run_file::{
-    BacklogAtClose, CloseWindow, End, FaultOutcome, GeneratorFacts, HubFacts, LatencySeries, Life,
-    MachineFacts, MatrixCell, PopulationFacts, Quantiles, Range, RunFacts, RunFile, SCHEMA_VERSION,
-    TargetFacts, TargetPlace, WindowStart,
+    BacklogAtClose, CallRecords, CloseWindow, End, FaultOutcome, GeneratorFacts, HubFacts,
+    LatencySeries, Life, MachineFacts, MatrixCell, PopulationFacts, Quantiles, Range, RunFacts,
+    RunFile, SCHEMA_VERSION, TargetFacts, TargetPlace, UpstreamAtClose, UpstreamEvent,
+    UpstreamFacts, UpstreamLogLine, WindowStart,
 };
 use crate::event::{
     ClientEnd, ClientObservation, CloseFirst, DeliveryTally, Evidence, HowEnded, HubSide,
     LedgerRow, Warning, Wish, World,
 };
 use crate::measure::{LatencyKind, Stage};
-use crate::protocol::control::{HubEnd, HubRefusal, HubWire};
+use crate::protocol::control::{EventFailure, HubEnd, HubRefusal, HubWire};
 use crate::protocol::subprotocol::AckFailure;
+use crate::protocol::webhook::counts::RequestCounts;
+use crate::protocol::webhook::{RequestKind, UpstreamCounts, WebhookFailure};
 use crate::protocol::{AttemptId, CloseCategory};
 use crate::scenario::{self, Plan};
 use crate::verdict::{Check, CheckKind, Outcome};
@@ -104,6 +107,72 @@ fn facts(scenario: &str, title: &str) -> RunFacts {
             queue_bytes: 65_536,
             queue_messages: 1_000,
         },
+    }
+}
+
+/// A handler that fails: four requests and nine seconds for each of twenty clients.
+pub fn upstream() -> UpstreamFacts {
+    let connect = RequestKind::parse("connect").unwrap();
+    let (good, retried) = (1, quantiles(20, 4_500_000));
+    let event = |name: &str, calls, taken, statuses: &[(u16, u64)], response| UpstreamEvent {
+        event: name.into(),
+        calls,
+        taken,
+        failures: (calls > taken)
+            .then(|| (EventFailure::Status, calls - taken))
+            .into_iter()
+            .collect(),
+        requests: statuses.iter().map(|(_, count)| count).sum(),
+        retries: 60,
+        requests_per_second_peak: 20,
+        statuses: statuses.iter().copied().collect(),
+        response,
+        service: None,
+    };
+    let counts = RequestCounts {
+        received: 80,
+        answered: BTreeMap::from([(500, 80)]),
+        in_flight_peak: 20,
+        per_second_peak: 20,
+        connections: 20,
+        ..RequestCounts::default()
+    };
+    UpstreamFacts {
+        events: vec![
+            event("connect", 20, 0, &[(500, 80)], Some(retried)),
+            event("user:connect", 1_200, 1_200, &[(200, 1_000), (204, 200)], None),
+        ],
+        validations_good: good,
+        validations_bad: 0,
+        validation_requests: good,
+        under_way: 0,
+        deliveries: 7,
+        deliveries_lost: 2,
+        records: CallRecords { calls: 1_220, validations: good, left_out: 0 },
+        at_close: vec![UpstreamAtClose {
+            population: "healthy".into(),
+            category: CloseCategory::SendEventFailed,
+            event: connect.clone(),
+            status: Some(500),
+            failure: Some(EventFailure::Status),
+            tries: Range { count: 20, min: 4, max: 4 },
+            took_us: Range { count: 20, min: 9_000_000, max: 9_012_000 },
+        }],
+        of_further_closes: 0,
+        log: Some(vec![UpstreamLogLine {
+            event: WebhookFailure::HttpHandlerUnexpectedResponse,
+            message: "Sending message during operation hub:sq,event:connect,type:sys,\
+                      category:connections,requestType:Connect got unexpected response with \
+                      status code 500."
+                .into(),
+            count: 20,
+        }]),
+        of_further_lines: 0,
+        server: Some(UpstreamCounts {
+            requests: BTreeMap::from([(connect, counts)]),
+            in_flight_peak: 20,
+            ..UpstreamCounts::default()
+        }),
     }
 }
 
@@ -205,6 +274,7 @@ pub fn passed() -> RunFile {
         }],
         faults: Vec::new(),
         hub_counters: None,
+        upstream: None,
         generator: GeneratorFacts {
             open_peak: 100,
             rows_observed: 100,
@@ -239,6 +309,7 @@ pub fn failed() -> RunFile {
     run.run = facts("slow-client", "a title with <markup> | and *stars*");
     run.run.target.place = TargetPlace::Loopback;
     run.how = HowEnded::TimeUp;
+    run.upstream = Some(upstream());
     run.outcome = Outcome::Fail;
     run.checks.extend([
         check(
@@ -343,6 +414,7 @@ pub fn dropped(index: u32) -> LedgerRow {
         queue_bytes: 0,
         written_bytes: 1_000 + u64::from(index),
         received: 0,
+        upstream: None,
     };
     row("muted", index, HubSide::Ended(Box::new(end)), ClientObservation::Reset)
 }
@@ -355,6 +427,7 @@ pub fn refused(body: &str) -> LedgerRow {
         status: 401,
         log_reason: String::new(),
         at_ns: 2_000_000,
+        upstream: None,
     };
     let seen = ClientObservation::Refused { status: 401, body: body.to_owned() };
     row("healthy", 0, HubSide::Refused(Box::new(refusal)), seen)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::run_file::RunFile;
+use super::run_file::{RunFile, UpstreamFacts};
 use super::text::{self, flowing};
 use super::words;
 use crate::protocol::CloseCategory;
@@ -45,6 +45,8 @@ pub struct SeedsTally {
     checks: Option<Bounds>,
     /// Rows per population, by its place in the scenario and its name, and category.
     closes: BTreeMap<(usize, String, CloseCategory), Bounds>,
+    /// Counts of what went to event handlers, by what is counted.
+    upstream: BTreeMap<String, Bounds>,
 }
 
 /// Least and greatest value of those that had one.
@@ -80,6 +82,12 @@ impl SeedsTally {
         match &mut self.checks {
             Some(bounds) => bounds.add(checks),
             None => self.checks = Some(Bounds::of(checks)),
+        }
+        for (what, count) in run.upstream.iter().flat_map(UpstreamFacts::counts) {
+            self.upstream
+                .entry(what)
+                .and_modify(|bounds| bounds.add(count))
+                .or_insert_with(|| Bounds::of(count));
         }
         for (index, population) in run.populations.iter().enumerate() {
             for (&category, &count) in &population.categories {
@@ -123,8 +131,8 @@ impl SeedsTally {
         labelled(Outcome::Undetermined, "INTERRUPTED", scenario, &text)
     }
 
-    /// How many connections of each population closed for each reason, where the seeds differ in
-    /// it.
+    /// How many connections of each population closed for each reason, and what went to event
+    /// handlers, where the seeds differ in it.
     #[must_use]
     pub fn differences(&self) -> String {
         let mut parts: Vec<(&str, Vec<String>)> = Vec::new();
@@ -145,7 +153,25 @@ impl SeedsTally {
             0 => "the same number for the same reasons with every seed".to_owned(),
             _ => parts.join("; "),
         };
-        text::aside("closes", &told)
+        text::aside("closes", &told) + &self.upstream_differences()
+    }
+
+    /// Nothing where no event went to a handler.
+    fn upstream_differences(&self) -> String {
+        if self.upstream.is_empty() {
+            return String::new();
+        }
+        let told = self.upstream.iter().filter_map(|(what, bounds)| {
+            let (least, most) = bounds.over(self.passed);
+            (least != most)
+                .then(|| format!("{what} {} to {}", words::number(least), words::number(most)))
+        });
+        let told: Vec<_> = told.collect();
+        let told = match told.len() {
+            0 => "the same calls and requests with every seed".to_owned(),
+            _ => told.join(", "),
+        };
+        text::aside("upstream", &told)
     }
 }
 
@@ -246,6 +272,19 @@ mod tests {
         assert_eq!(tally_of(&reversed), tally);
         let same = tally_of(&[run_with(8, Some(2)), run_with(8, Some(2))]);
         assert!(same.differences().contains("the same number"), "{}", same.differences());
+    }
+
+    #[test]
+    fn what_went_to_event_handlers_is_told_where_the_seeds_differ() {
+        let mut runs = [run_with(1, None), run_with(1, None)];
+        runs.iter_mut().for_each(|run| run.upstream = Some(samples::upstream()));
+        let same = plain(&tally_of(&runs).differences());
+        assert!(same.ends_with("  upstream  the same calls and requests with every seed\n"));
+        if let Some(facts) = &mut runs[1].upstream {
+            facts.events[0].requests = 76;
+        }
+        let told = plain(&tally_of(&runs).differences());
+        assert!(told.ends_with("  upstream  connect requests 76 to 80\n"), "{told}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! How much the numbers of repeated runs of one scenario differ.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::difference;
-use super::run_file::RunFile;
+use super::run_file::{RunFile, UpstreamFacts};
 use super::table::{self, Column};
 use super::words;
 use crate::event::World;
@@ -88,6 +88,7 @@ fn table(runs: &[RunFile]) -> String {
         Column::Words("spread"),
     ];
     let mut rows = counts(runs);
+    rows.extend(upstream(runs));
     rows.extend(latencies(runs));
     table::render(&columns, rows)
 }
@@ -108,6 +109,20 @@ fn counts(runs: &[RunFile]) -> Vec<Vec<String>> {
             row(&format!("{name}: {category}"), &values, words::number)
         })
         .collect()
+}
+
+/// What went to event handlers; a run without one of the counts has none of it.
+fn upstream(runs: &[RunFile]) -> Vec<Vec<String>> {
+    let of = |run: &RunFile| -> BTreeMap<String, u64> {
+        run.upstream.iter().flat_map(UpstreamFacts::counts).collect()
+    };
+    let counts: Vec<_> = runs.iter().map(of).collect();
+    let keys: BTreeSet<_> = counts.iter().flat_map(BTreeMap::keys).collect();
+    let row_of = |key: &&String| {
+        let values: Vec<_> = counts.iter().map(|of| of.get(*key).copied().unwrap_or(0)).collect();
+        row(&format!("upstream: {key}"), &values, words::number)
+    };
+    keys.iter().map(row_of).collect()
 }
 
 fn latencies(runs: &[RunFile]) -> Vec<Vec<String>> {
@@ -171,6 +186,17 @@ mod tests {
         let folders = ["/no/one", "/no/other"].map(PathBuf::from);
         let told = Spread::of(&runs, &folders).render();
         assert!(told.contains("run 2 differs from the first in events.ndjson"), "{told}");
+    }
+
+    #[test]
+    fn counts_of_event_handlers_are_told_and_their_times_are_not() {
+        let mut runs = [samples::passed(), samples::passed()];
+        runs[0].upstream = Some(samples::upstream());
+        let told = Spread::of(&runs, &[]).render();
+        let row = told.lines().find(|line| line.contains("upstream: connect requests"));
+        let cells: Vec<_> = row.unwrap_or_default().split_whitespace().collect();
+        assert_eq!(cells[3..6], ["0", "80", "80"], "{told}");
+        assert!(!told.contains("upstream: connect p50"), "{told}");
     }
 
     #[test]

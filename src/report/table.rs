@@ -33,7 +33,7 @@ pub enum Column {
 
 impl Column {
     /// The header; a line end in it is where it breaks when room is short.
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Words(name) | Self::Names(name) | Self::Figures(name) => name,
         }

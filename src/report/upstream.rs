@@ -14,24 +14,33 @@ pub fn render(counts: &UpstreamCounts) -> String {
     if counts.requests.is_empty() {
         let _ = writeln!(out, "{INDENT}no request of a hub came");
     } else {
-        let rows = counts.requests.iter().map(|(kind, of)| row(&kind.to_string(), of)).collect();
-        out = table::render(&COLUMNS, rows);
+        out = table::render(&COLUMNS, rows(counts));
     }
-    for (what, text) in [
+    for (what, text) in notes(counts) {
+        let _ = writeln!(out, "{INDENT}{what}: {text}");
+    }
+    out
+}
+
+/// A row per kind of request, in the columns of [`COLUMNS`].
+pub(super) fn rows(counts: &UpstreamCounts) -> Vec<Vec<String>> {
+    counts.requests.iter().map(|(kind, of)| row(&kind.to_string(), of)).collect()
+}
+
+/// What there is to say besides, by what it is about.
+pub(super) fn notes(counts: &UpstreamCounts) -> Vec<(&'static str, String)> {
+    let notes = [
         ("validations", validations(counts)),
         ("signatures", signatures(counts)),
         ("at once", at_once(counts)),
         ("of no hub", some(counts.of_strangers, "request")),
         ("not told apart", some(counts.of_further_kinds, "request")),
-    ] {
-        if let Some(text) = text {
-            let _ = writeln!(out, "{INDENT}{what}: {text}");
-        }
-    }
-    out
+    ];
+    notes.into_iter().filter_map(|(what, text)| Some((what, text?))).collect()
 }
 
-const COLUMNS: [Column; 7] = [
+/// The columns of [`rows`].
+pub(super) const COLUMNS: [Column; 7] = [
     Column::Names("request"),
     Column::Figures("received"),
     Column::Words("answered"),

@@ -296,13 +296,16 @@ fn quoted(text: &str) -> String {
 
 /// A peer's text on one line, not too long, without control characters.
 fn clipped(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(PEER_TEXT_MAX + 1)
-        .collect();
-    if clean.chars().count() > PEER_TEXT_MAX {
-        let mut short: String = clean.chars().take(PEER_TEXT_MAX - 1).collect();
+    clipped_to(PEER_TEXT_MAX, text)
+}
+
+/// A text of others on one line of at most so many characters, without control characters.
+#[must_use]
+pub fn clipped_to(chars_max: usize, text: &str) -> String {
+    let clean: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(chars_max + 1).collect();
+    if clean.chars().count() > chars_max {
+        let mut short: String = clean.chars().take(chars_max - 1).collect();
         short.push('…');
         short
     } else {
@@ -327,6 +330,9 @@ pub fn warning(value: &Warning) -> String {
         ),
         Warning::LedgerIncomplete { why } => {
             format!("the hub's side of the ledger is not whole: {why}")
+        }
+        Warning::NoUpstreamTimes { why } => {
+            format!("how long event handlers took is not known, in full or in part: {why}")
         }
         Warning::NotWritten { what } => format!("not written: {what}"),
     }

@@ -83,7 +83,7 @@ impl Spoils {
                 }
                 Warning::DescriptorsExhausted | Warning::PortsExhausted => {}
                 // Says nothing of what was measured.
-                Warning::NotWritten { .. } => {}
+                Warning::NotWritten { .. } | Warning::NoUpstreamTimes { .. } => {}
             }
         }
         let entries_lost = summary.counters_after.as_ref().map_or(0, |after| after.entries_lost);

@@ -9,9 +9,10 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::super::state::Hub;
 use super::dialogue::Dialogue;
-use super::send::{Failure, Outgoing, own_words, send, unexpected};
+use super::send::{Failure, Outgoing, Sent, own_words, send, unexpected};
 use crate::net::http::HttpAnswer;
 use crate::protocol::CloseCategory;
+use crate::protocol::control::UpstreamCall;
 use crate::protocol::webhook::request::SYSTEM_CONTENT_TYPE;
 use crate::protocol::webhook::{
     ConnectAnswer, ConnectBody, Event, RefusalBody, SystemEvent, texts,
@@ -21,7 +22,13 @@ use crate::protocol::webhook::{
 const CONNECT_ID: u64 = 0;
 
 /// What became of a `connect`.
-pub type Decided = Result<ConnectAnswer, ConnectRefusal>;
+#[derive(Debug)]
+pub struct Decision {
+    /// Whether and how the client is let in.
+    pub decided: Result<ConnectAnswer, ConnectRefusal>,
+    /// The call that it rests on.
+    pub call: Box<UpstreamCall>,
+}
 
 /// The client is not let in.
 #[derive(Debug)]
@@ -39,7 +46,11 @@ pub struct ConnectRefusal {
 }
 
 /// Asks the handler that takes `connect`; `None` when nobody does.
-pub async fn decide(hub: &Rc<Hub>, dialogue: &Rc<Dialogue>, body: &ConnectBody) -> Option<Decided> {
+pub async fn decide(
+    hub: &Rc<Hub>,
+    dialogue: &Rc<Dialogue>,
+    body: &ConnectBody,
+) -> Option<Decision> {
     let event = Event::System(SystemEvent::Connect);
     let handler = dialogue.handler_of(&event)?;
     let outgoing = Outgoing {
@@ -49,8 +60,8 @@ pub async fn decide(hub: &Rc<Hub>, dialogue: &Rc<Dialogue>, body: &ConnectBody) 
         body: serde_json::to_vec(body).unwrap_or_default().into(),
     };
     let read = |answer: &HttpAnswer| ConnectAnswer::parse(&answer.body);
-    let outcome = send(hub, dialogue, handler, &outgoing, read).await;
-    Some(match outcome {
+    let Sent { outcome, call } = send(hub, dialogue, handler, &outgoing, read).await;
+    let decided = match outcome {
         Ok(heard) => {
             if let Some(state) = heard.state {
                 *dialogue.state.borrow_mut() = state;
@@ -58,7 +69,8 @@ pub async fn decide(hub: &Rc<Hub>, dialogue: &Rc<Dialogue>, body: &ConnectBody) 
             Ok(heard.said)
         }
         Err(failure) => Err(refusal(dialogue, &outgoing.event, failure)),
-    })
+    };
+    Some(Decision { decided, call: Box::new(call) })
 }
 
 /// A 4xx reaches the client as it is; everything else is a 500.

@@ -10,9 +10,11 @@
 //! | who hears of events without an answer | `listeners` |
 //! | user events, one of a connection at a time | `user` |
 //! | counts and times | `tally` |
+//! | what the ledger says of each event and validation | `entry` |
 
 mod connect;
 mod dialogue;
+mod entry;
 mod listeners;
 mod notice;
 mod send;
@@ -33,7 +35,7 @@ use crate::protocol::Endpoint;
 use crate::protocol::control::{UPSTREAM_HOST, WebhookCounters, WebhookTimes};
 use crate::protocol::webhook::WebhookUrl;
 
-pub use connect::{ConnectRefusal, decide, unusable};
+pub use connect::{ConnectRefusal, Decision, decide, unusable};
 pub use dialogue::{Dialogue, Held};
 pub use notice::{connected, disconnected};
 pub use user::{UserEvent, raise};

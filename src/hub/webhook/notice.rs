@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::super::state::Hub;
 use super::super::{tally, trace};
 use super::dialogue::Dialogue;
+use super::entry::{self, Whose};
 use super::listeners;
 use super::send::{Outgoing, send};
 use super::spawn;
@@ -50,10 +51,7 @@ fn tell(hub: &Rc<Hub>, dialogue: &Rc<Dialogue>, event: SystemEvent, body: Bytes)
     let event = &outgoing.event;
     let under_way = hub.webhooks.tally.under_way.get();
     if under_way >= UNDER_WAY_MAX {
-        if dialogue.timeline == hub.timeline.get() {
-            hub.webhooks.tally.count(event, |of| of.begun += 1);
-            hub.webhooks.tally.failed(event, EventFailure::Lost);
-        }
+        entry::unsent(hub, Whose::of(dialogue), event, EventFailure::Lost);
         let message = texts::sending_failed(&dialogue.hub_name, event);
         let why = Some(format!("{under_way} events are under way"));
         trace::event_failed(hub, dialogue, event, WebhookFailure::EventLost, message, why);

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use super::super::state::Hub;
 use super::super::{tally, trace};
 use super::dialogue::Dialogue;
+use super::entry::{self, Tries, Whose};
 use super::{dialled, validation};
 use crate::net::http::{HttpAnswer, HttpError, HttpRequest};
-use crate::protocol::control::{EventCounters, EventFailure};
+use crate::protocol::control::{EventCounters, EventFailure, UpstreamCall};
 use crate::protocol::resource_log::utc_seconds;
 use crate::protocol::webhook::request::STATE;
 use crate::protocol::webhook::{
@@ -46,6 +47,15 @@ pub struct Heard<T> {
     pub state: Option<String>,
     /// What its body says.
     pub said: T,
+}
+
+/// An event that is over.
+#[derive(Debug)]
+pub struct Sent<T> {
+    /// What the handler said, or why it said nothing.
+    pub outcome: Result<Heard<T>, Failure>,
+    /// The same as the ledger has it.
+    pub call: UpstreamCall,
 }
 
 /// Why an event failed.
@@ -83,15 +93,15 @@ pub async fn send<T>(
     handler: &EventHandler,
     outgoing: &Outgoing,
     read: impl FnOnce(&HttpAnswer) -> Result<T, BadAnswer>,
-) -> Result<Heard<T>, Failure> {
+) -> Sent<T> {
     let counted = Counted::new(hub, dialogue, &outgoing.event);
     let answered = exchange(&counted, handler, outgoing).await;
     let outcome = answered.and_then(|answer| {
         let said = read(&answer).map_err(Failure::Answer)?;
         Ok(Heard { state: state_of(&answer.headers), said })
     });
-    counted.over(outcome.as_ref().err());
-    outcome
+    let call = counted.over(outcome.as_ref().err());
+    Sent { outcome, call }
 }
 
 /// State that an answer names, the last one if it names several.
@@ -237,13 +247,14 @@ struct Counted<'a> {
     dialogue: &'a Rc<Dialogue>,
     event: &'a Event,
     began: Instant,
+    tries: Cell<Tries>,
     is_over: Cell<bool>,
 }
 
 impl<'a> Counted<'a> {
     fn new(hub: &'a Rc<Hub>, dialogue: &'a Rc<Dialogue>, event: &'a Event) -> Self {
-        let is_over = Cell::new(false);
-        let counted = Self { hub, dialogue, event, began: Instant::now(), is_over };
+        let (tries, is_over) = (Cell::default(), Cell::new(false));
+        let counted = Self { hub, dialogue, event, began: Instant::now(), tries, is_over };
         tally::add(&hub.webhooks.tally.under_way, 1);
         counted.count(|of| of.begun += 1);
         counted
@@ -263,11 +274,13 @@ impl<'a> Counted<'a> {
     fn step(&self, step: Step) {
         match step {
             Step::Asked { again } => {
+                self.tries.set(self.tries.get().asked());
                 if self.is_told() {
                     self.hub.webhooks.tally.request(self.event, again);
                 }
             }
             Step::Answered { status, after } => {
+                self.tries.set(self.tries.get().answered(status.as_u16()));
                 self.count(|of| *of.statuses.entry(status.as_u16()).or_default() += 1);
                 if self.is_told() {
                     self.hub.webhooks.tally.answered(self.event, after);
@@ -276,11 +289,13 @@ impl<'a> Counted<'a> {
         }
     }
 
-    fn over(&self, failure: Option<&Failure>) {
+    fn over(&self, failure: Option<&Failure>) -> UpstreamCall {
         self.is_over.set(true);
+        let took = self.began.elapsed();
         if self.is_told() {
-            self.hub.webhooks.tally.took(self.event, self.began.elapsed());
+            self.hub.webhooks.tally.took(self.event, took);
         }
+        let call = self.told(failure.map(Failure::kind), took);
         match failure {
             None => self.count(|of| of.succeeded += 1),
             Some(failure) => {
@@ -288,6 +303,16 @@ impl<'a> Counted<'a> {
                 log(self.hub, self.dialogue, self.event, failure);
             }
         }
+        call
+    }
+
+    /// Puts the event's end into the ledger.
+    fn told(&self, failure: Option<EventFailure>, took: Duration) -> UpstreamCall {
+        let call = entry::call(self.event, failure, self.tries.get(), took);
+        if self.is_told() {
+            entry::tell(self.hub, Whose::of(self.dialogue), self.began, &call);
+        }
+        call
     }
 }
 
@@ -296,6 +321,7 @@ impl Drop for Counted<'_> {
         tally::take(&self.hub.webhooks.tally.under_way, 1);
         if !self.is_over.get() {
             self.count(|of| *of.failed.entry(EventFailure::GivenUp).or_default() += 1);
+            self.told(Some(EventFailure::GivenUp), self.began.elapsed());
         }
     }
 }

@@ -11,12 +11,13 @@ use super::super::fan_out::Message;
 use super::super::state::Hub;
 use super::super::{session, throughput, trace};
 use super::dialogue::Dialogue;
+use super::entry::{self, Whose};
 use super::listeners;
 use super::send::{Heard, Outgoing, send};
 use super::spawn;
 use crate::net::http::HttpAnswer;
 use crate::protocol::CloseCategory;
-use crate::protocol::control::EventFailure;
+use crate::protocol::control::{EventFailure, UpstreamCall};
 use crate::protocol::subprotocol::{MessageFrom, Payload};
 use crate::protocol::throughput::Pattern;
 use crate::protocol::webhook::request::content_type_of;
@@ -71,11 +72,9 @@ pub fn raise(hub: &Rc<Hub>, connection: &Rc<Connection>, event: UserEvent) {
 /// Nobody takes the event: the hub has handlers of others, or none at all.
 fn not_found(hub: &Hub, connection: &Rc<Connection>, event: &Event, ack_id: Option<u64>) {
     trace::event_not_found(hub, connection, event);
-    if connection.timeline == hub.timeline.get() {
-        hub.webhooks.tally.count(event, |of| of.begun += 1);
-        hub.webhooks.tally.failed(event, EventFailure::NotFound);
-    }
-    fail(hub, connection, ack_id, CloseCategory::EventHandlerNotFound);
+    let whose = Whose::of_connection(connection);
+    let call = entry::unsent(hub, whose, event, EventFailure::NotFound);
+    fail(hub, connection, ack_id, CloseCategory::EventHandlerNotFound, call);
 }
 
 async fn deliver(
@@ -91,12 +90,12 @@ async fn deliver(
             let content_type = content_type.map(|value| value.to_str().unwrap_or("not ASCII"));
             user_event_answer(content_type, &answer.body)
         };
-        let heard = send(&hub, &dialogue, handler, &outgoing, read).await;
+        let sent = send(&hub, &dialogue, handler, &outgoing, read).await;
         dialogue.set_waiting(false);
-        match heard {
+        match sent.outcome {
             Ok(heard) => answer(&hub, &connection, &dialogue, heard, ack_id),
             Err(_) => {
-                fail(&hub, &connection, ack_id, CloseCategory::SendEventFailed);
+                fail(&hub, &connection, ack_id, CloseCategory::SendEventFailed, sent.call);
             }
         }
     }
@@ -125,7 +124,13 @@ fn answer(
     }
 }
 
-fn fail(hub: &Hub, connection: &Rc<Connection>, ack_id: Option<u64>, category: CloseCategory) {
+fn fail(
+    hub: &Hub,
+    connection: &Rc<Connection>,
+    ack_id: Option<u64>,
+    category: CloseCategory,
+    call: UpstreamCall,
+) {
     let policy = match &connection.dialogue {
         Some(dialogue) => dialogue.events().policy.failed_user_event,
         None => hub.settings().events.policy.failed_user_event,
@@ -139,6 +144,7 @@ fn fail(hub: &Hub, connection: &Rc<Connection>, ack_id: Option<u64>, category: C
         (Mode::Json, FailedUserEvent::Drop)
         | (Mode::SimpleEvents | Mode::SimplePublish { .. }, _) => {
             let cause = Cause::close(category, INTERNAL_ERROR, category.log_reason());
+            let cause = Cause { upstream: Some(Box::new(call)), ..cause };
             close::end(hub, connection, cause);
         }
     }

@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use super::super::state::Hub;
 use super::super::{tally, trace};
 use super::dialogue::Dialogue;
-use super::send::{host_header, persist};
+use super::entry::{self, Tries};
+use super::send::{Step, host_header, persist};
 use super::spawn;
 use crate::net::http::{HttpAnswer, HttpRequest};
 use crate::protocol::webhook::answer::allowed_origins;
@@ -124,12 +125,19 @@ pub async fn is_allowed(
 }
 
 async fn validate(hub: &Hub, dialogue: &Dialogue, event: &Event, url: &WebhookUrl) -> Answer {
-    let judged = ask(hub, dialogue, url).await;
+    let (began, tries) = (Instant::now(), Cell::default());
+    let judged = ask(hub, dialogue, url, &tries).await;
     let tally = &hub.webhooks.tally;
     let is_told = dialogue.timeline == hub.timeline.get();
+    let tell = |failure| {
+        if is_told {
+            entry::tell_validated(hub, url, began, failure, tries.get());
+        }
+    };
     let (failure, message, exception) = match judged {
         Ok(()) => {
             tally::add(&tally.validations_good, u64::from(is_told));
+            tell(None);
             return Answer::Yes;
         }
         Err(Refusal::Status(status)) => (
@@ -149,6 +157,7 @@ async fn validate(hub: &Hub, dialogue: &Dialogue, event: &Event, url: &WebhookUr
         ),
     };
     tally::add(&tally.validations_bad, u64::from(is_told));
+    tell(Some(failure));
     trace::event_failed(hub, dialogue, event, failure, message, exception);
     Answer::No
 }
@@ -160,10 +169,15 @@ enum Refusal {
     NoAnswer(String),
 }
 
-async fn ask(hub: &Hub, dialogue: &Dialogue, url: &WebhookUrl) -> Result<(), Refusal> {
-    let mut answer = request(hub, dialogue, url, Method::OPTIONS).await?;
+async fn ask(
+    hub: &Hub,
+    dialogue: &Dialogue,
+    url: &WebhookUrl,
+    tries: &Cell<Tries>,
+) -> Result<(), Refusal> {
+    let mut answer = request(hub, dialogue, url, tries, Method::OPTIONS).await?;
     if answer.status == StatusCode::NOT_FOUND {
-        answer = request(hub, dialogue, url, Method::GET).await?;
+        answer = request(hub, dialogue, url, tries, Method::GET).await?;
     }
     if !answer.status.is_success() {
         Err(Refusal::Status(answer.status))
@@ -178,6 +192,7 @@ async fn request(
     hub: &Hub,
     dialogue: &Dialogue,
     url: &WebhookUrl,
+    tries: &Cell<Tries>,
     method: Method,
 ) -> Result<HttpAnswer, Refusal> {
     let no_answer = |error: &dyn std::fmt::Display| Refusal::NoAnswer(error.to_string());
@@ -187,11 +202,14 @@ async fn request(
     let request = HttpRequest { method, path_and_query, headers, body: Bytes::new() };
     let policy = &dialogue.events().policy;
     let within = policy.validation_within;
-    let told = |step| {
-        let is_told = dialogue.timeline == hub.timeline.get();
-        if is_told && matches!(step, super::send::Step::Asked { .. }) {
-            hub.webhooks.tally.validation_request();
+    let told = |step| match step {
+        Step::Asked { .. } => {
+            tries.set(tries.get().asked());
+            if dialogue.timeline == hub.timeline.get() {
+                hub.webhooks.tally.validation_request();
+            }
         }
+        Step::Answered { status, .. } => tries.set(tries.get().answered(status.as_u16())),
     };
     let answer = persist(hub, dialogue, policy, url, &request, within, told).await;
     answer.map_err(|error| no_answer(&error))

@@ -1,5 +1,6 @@
 //! Everything a verdict and a report need of a run, as sums over ledger rows and measures.
 
+mod calls;
 mod server_side;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use crate::protocol::control::{Counters, HubEnd, HubWire};
 use crate::protocol::subprotocol::AckFailure;
 use crate::protocol::webhook::UpstreamCounts;
 
+pub use calls::{CallEnd, Calls, EndedByCalls};
 pub use server_side::LogTally;
 
 /// What rows are counted by.
@@ -227,6 +229,8 @@ pub struct Summary {
     pub counters_after: Option<Counters>,
     /// Lines of the hub's log about events that failed; `None` when the log was not observed.
     pub log: Option<LogTally>,
+    /// What the hub told of events for handlers, besides its counters.
+    pub calls: Calls,
     /// What the scripted application server counted; `None` where there is none, or it was not
     /// asked.
     pub upstream: Option<UpstreamCounts>,
@@ -279,8 +283,8 @@ impl Summary {
         self.health.open_ends.kind.world()
     }
 
-    /// Takes an event in. Rows, faults, log lines, warnings and the end count; everything else is
-    /// ignored.
+    /// Takes an event in. Rows, faults, log lines, calls of handlers, warnings and the end count;
+    /// everything else is ignored.
     pub fn take(&mut self, event: &Event) {
         match &event.kind {
             EventKind::AttemptEnded(row) => self.add_row(row),
@@ -296,6 +300,8 @@ impl Summary {
             EventKind::EventFailed(line) => {
                 self.log.get_or_insert_default().take(line.failure, &line.message);
             }
+            EventKind::UpstreamCall(_) => self.calls.calls_told += 1,
+            EventKind::UpstreamValidation(_) => self.calls.validations_told += 1,
             EventKind::RunEnded { how } => self.ended = Some(*how),
             EventKind::RunStarted(_)
             | EventKind::PhaseChanged { .. }
@@ -335,6 +341,7 @@ impl Summary {
         if let HubSide::Ended(end) = &row.hub {
             self.add_windows(number, row, end);
         }
+        self.calls.add_end(number, &row.hub);
         self.add_recovery(at, row);
     }
 

@@ -36,6 +36,7 @@ fn row(population: &str, index: u32, attempt: u32) -> LedgerRow {
         queue_bytes: 7,
         written_bytes: 0,
         received: 0,
+        upstream: None,
     };
     let client = ClientEnd {
         attempt: attempt.clone(),
@@ -80,6 +81,7 @@ fn refused(mut row: LedgerRow) -> LedgerRow {
         status: 429,
         log_reason: "Connection count reaches limit".into(),
         at_ns: SECOND,
+        upstream: None,
     }));
     row.client.observation = ClientObservation::Refused { status: 429, body: String::new() };
     row.client.opened_ns = None;

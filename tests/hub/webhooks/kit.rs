@@ -11,7 +11,8 @@ use squall::hub::{ControlApi, HubOptions, serve};
 use squall::net::http::{HttpCaller, HttpRequest};
 use squall::net::{Clock, Connector, Dial, Dialling, Listener, Network, Stream};
 use squall::protocol::control::{
-    COUNTERS_PATH, Counters, LEDGER_PATH, LedgerEntry, TRACE_PATH, WEBHOOKS_PATH, WebhookTimes,
+    COUNTERS_PATH, Counters, EventFailure, HubEnd, HubRefusal, HubValidation, LEDGER_PATH,
+    LedgerEntry, TRACE_PATH, UpstreamCall, WEBHOOKS_PATH, WebhookTimes,
 };
 use squall::protocol::settings::SocketBuffers;
 use squall::protocol::token::{AccessKeys, Claims, sign};
@@ -478,6 +479,49 @@ impl World {
     pub async fn ledger(&self) -> Vec<LedgerEntry> {
         let lines = self.lines(LEDGER_PATH).await;
         lines.into_iter().map(|line| serde_json::from_value(line).unwrap()).collect()
+    }
+
+    /// The ledger's only refusal.
+    pub async fn refusal(&self) -> HubRefusal {
+        let entries = self.ledger().await.into_iter().filter_map(|entry| match entry {
+            LedgerEntry::Refused(refusal) => Some(*refusal),
+            LedgerEntry::Ended(end) => panic!("{end:?}"),
+            LedgerEntry::Called(_) | LedgerEntry::Validated(_) => None,
+        });
+        let refusals: Vec<_> = entries.collect();
+        <[_; 1]>::try_from(refusals).map(|[refusal]| refusal).unwrap()
+    }
+
+    /// The ledger's only end.
+    pub async fn end(&self) -> HubEnd {
+        let entries = self.ledger().await.into_iter().filter_map(|entry| match entry {
+            LedgerEntry::Ended(end) => Some(*end),
+            LedgerEntry::Refused(refusal) => panic!("{refusal:?}"),
+            LedgerEntry::Called(_) | LedgerEntry::Validated(_) => None,
+        });
+        let ends: Vec<_> = entries.collect();
+        <[_; 1]>::try_from(ends).map(|[end]| end).unwrap()
+    }
+
+    /// Events that are over, as the ledger has them: name, status, failure, tries.
+    pub async fn calls(&self) -> Vec<(String, Option<u16>, Option<EventFailure>, u32)> {
+        let entries = self.ledger().await.into_iter().filter_map(|entry| match entry {
+            LedgerEntry::Called(called) => {
+                let UpstreamCall { event, status, failure, tries, .. } = called.call;
+                Some((event.to_string(), status, failure, tries))
+            }
+            _ => None,
+        });
+        entries.collect()
+    }
+
+    /// Validations that are over, as the ledger has them.
+    pub async fn validations(&self) -> Vec<HubValidation> {
+        let entries = self.ledger().await.into_iter().filter_map(|entry| match entry {
+            LedgerEntry::Validated(validation) => Some(*validation),
+            _ => None,
+        });
+        entries.collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use squall::measure::wire;
 use squall::net::{ListenOptions, Listener, TcpListener};
 use squall::protocol::Subprotocol;
-use squall::protocol::control::{StartTimeline, TIMELINE_PATH};
+use squall::protocol::control::{EventFailure, StartTimeline, TIMELINE_PATH};
 use squall::protocol::settings::SocketBuffers;
 use squall::protocol::token::AccessKeys;
 use squall::protocol::webhook::{SystemEvent, sign_event, verify_signature};
@@ -190,6 +190,17 @@ fn events_are_counted_and_timed_by_name() {
         assert_eq!(connected.failed.values().sum::<u64>(), 1);
         assert_eq!((webhooks.validations_good, webhooks.validations_bad), (1, 0));
         assert_eq!((webhooks.validation_requests, webhooks.under_way), (1, 0));
+        let failed = Some(EventFailure::Status);
+        let calls = world.calls().await;
+        let told = [
+            ("slow".to_owned(), Some(200), None, 1),
+            ("connected".to_owned(), Some(503), failed, 4),
+        ];
+        assert_eq!(calls, told, "one entry each, in the order of their ends");
+        let validations = world.validations().await;
+        assert_eq!(validations.len(), 1);
+        assert_eq!((validations[0].status, validations[0].failure), (Some(200), None));
+        assert_eq!(validations[0].tries, 1);
         let times = world.times().await.events;
         let slow = wire::decode(&times["slow"].service).unwrap();
         assert_eq!((slow.len(), slow.max() / 1_000), (1, 250));

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use squall::protocol::CloseCategory;
-use squall::protocol::control::LedgerEntry;
 use squall::protocol::webhook::FailedUserEvent;
 use squall::ws::Opcode;
 
@@ -14,10 +13,15 @@ use crate::kit::Seen;
 const EVENT: &str = r#"{"type":"event","event":"chat","ackId":1,"dataType":"text","data":"hi"}"#;
 
 async fn category(world: &World) -> CloseCategory {
-    match &world.ledger().await[0] {
-        LedgerEntry::Ended(end) => end.category,
-        LedgerEntry::Refused(refusal) => panic!("{refusal:?}"),
-    }
+    let end = world.end().await;
+    let upstream = end.upstream.map(|call| (call.event.to_string(), call.failure));
+    let is_by_event = matches!(
+        end.category,
+        CloseCategory::SendEventFailed | CloseCategory::EventHandlerNotFound
+    );
+    let last = world.calls().await.pop().map(|(event, _, failure, _)| (event, failure));
+    assert_eq!(upstream, last.filter(|_| is_by_event), "the event that ended it, and no other");
+    end.category
 }
 
 #[test]
