@@ -1,7 +1,7 @@
 //! Mistakes that people make in scenario files, each with the whole text of its error.
 //!
 //! `tests/golden/broken/NAME.toml` is the mistake, `NAME.txt` what is said about it. A first line
-//! `#! --set path=value` (or `-n`, `--profile`) is the command line that goes with it.
+//! `#! --set path=value` (or `-n`, `--sweep`, `--profile`) is the command line that goes with it.
 //! `UPDATE_GOLDEN=1 cargo test --test broken_scenarios` rewrites the texts; read them then.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -41,6 +41,7 @@ fn overrides(text: &str) -> Overrides {
         let pair = value.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         match (flag, pair) {
             ("--set", Some(pair)) => overrides.sets.push(pair),
+            ("--sweep", Some(pair)) => overrides.sweeps.push(pair),
             ("-n", Some((name, count))) => overrides.counts.push((name, count.parse().unwrap())),
             ("-n", None) => overrides.total = Some(value.parse().unwrap()),
             ("--profile", None) => overrides.profile = Some(value.to_owned()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::pick::{self, PickArguments};
+use super::search::{self, Sought};
 use super::{CliError, Exit, print, run};
 use crate::event::World;
 use crate::pace::{self, Purpose};
@@ -16,6 +17,7 @@ use crate::predict::{
 use crate::report::table::{self, Column};
 use crate::report::{text, words};
 use crate::scenario::Plan;
+use crate::scenario::plan::search::{Order, Search, SetValue, Until};
 use crate::scenario::plan::{Arrival, Claim, Population, PopulationIndex};
 use crate::verdict::{self, Outcome};
 
@@ -32,15 +34,22 @@ pub struct CheckArguments {
 /// Validates scenarios and says what would happen. Nothing is started; what contradicts itself is
 /// an error.
 pub fn main(arguments: &CheckArguments) -> Result<Exit, CliError> {
-    let picked = pick::load(&arguments.pick)?;
+    let mut picked = pick::load(&arguments.pick)?;
+    let searches = search::take(&mut picked);
     let limits = run::limits();
     let (mut conflicts, mut short) = (0, 0);
-    for plan in &picked.plans {
+    let plans = picked.plans.iter().map(|plan| (plan, None));
+    for (plan, sought) in plans.chain(searches.iter().map(|sought| (sought.plan(), Some(sought)))) {
         let checked = Checked::of(plan, arguments.world, limits);
         let contradicts = |conflict: &&Conflict| conflict.kind == ConflictKind::Contradiction;
         conflicts += checked.conflicts.iter().filter(contradicts).count();
         short += usize::from(checked.short.is_some());
         print(&format!("{}\n", checked.render()));
+        if let Some(sought) = sought {
+            let searched = Searched::of(sought, arguments.world, limits)?;
+            short += usize::from(searched.short.is_some());
+            print(&format!("{}\n", searched.render(sought)));
+        }
     }
     if conflicts > 0 {
         return Err(CliError::Conflicts(words::counted(conflicts as u64, "conflict")));
@@ -271,6 +280,111 @@ impl<'a> Checked<'a> {
         let columns =
             [Column::Names("what"), Column::Figures("at most"), Column::Figures("limit here")];
         out.push_str(&table::render(&columns, rows));
+    }
+}
+
+/// What the steps of a search would do here.
+struct Searched {
+    plans: Vec<Plan>,
+    /// The limit of this machine that a step is past.
+    short: Option<BudgetProblem>,
+}
+
+impl Searched {
+    fn of(sought: &Sought, world: World, limits: Limits) -> Result<Self, CliError> {
+        let plans = sought.plans()?;
+        let place = match world {
+            World::Sockets => HubPlace::Embedded,
+            World::Virtual => HubPlace::InMemory,
+        };
+        let short = |plan| predict::budget_problem(&predict::need(plan, place), place, &limits);
+        Ok(Self { short: plans.iter().find_map(short), plans })
+    }
+
+    fn render(&self, sought: &Sought) -> String {
+        let search = sought.search();
+        let mut out = format!("  {}\n", text::bold("Search, with a run for each step"));
+        let columns = [Column::Names("what"), Column::Words("is")];
+        let row = |what: &str, is: String| vec![what.to_owned(), is];
+        let mut rows = Vec::new();
+        for axis in &search.axes {
+            rows.push(row("for each", format!("{} = {}", axis.key, listed(&axis.values))));
+        }
+        rows.push(row("set", format!("{} = {}", search.key, listed(&search.values))));
+        rows.push(row("until", until_words(search).to_owned()));
+        if let Some(expected) = &search.expected {
+            rows.push(row("expected", listed(&expected.answers)));
+        }
+        let runs = search.steps_max() * search.combinations().len();
+        let time: Duration = match search.order {
+            Order::Listed => self.plans.iter().map(|plan| plan.duration).sum(),
+            Order::Bisection => {
+                let longest = self.plans.iter().map(|plan| plan.duration).max();
+                let runs = u32::try_from(runs).unwrap_or(u32::MAX);
+                longest.unwrap_or_default().saturating_mul(runs)
+            }
+        };
+        rows.push(row(
+            "at most",
+            format!(
+                "{}, {} of scenario time",
+                words::counted(runs as u64, "run"),
+                words::duration(time)
+            ),
+        ));
+        rows.extend(self.forecast(search).map(|told| row("forecast", told)));
+        out.push_str(&table::render(&columns, rows));
+        if let Some(short) = &self.short {
+            let words = format!("{} {short}", sought.name());
+            out.push_str(&text::noted(text::style_of(Outcome::Invalid), "too small", &words));
+        }
+        out
+    }
+
+    /// The first value that is foretold to fail, of a search in order without outer keys.
+    fn forecast(&self, search: &Search) -> Option<String> {
+        if search.order != Order::Listed || !search.axes.is_empty() {
+            return None;
+        }
+        let contradicted = |plan: &Plan| {
+            let mut conflicts = predict::conflicts(plan).into_iter();
+            conflicts.find(|conflict| conflict.kind == ConflictKind::Contradiction)
+        };
+        let failing = self.plans.iter().zip(&search.values);
+        let mut failing = failing.filter_map(|(plan, value)| Some((value, contradicted(plan)?)));
+        failing.next().map(|(value, why)| format!("{} fails: {why}", value.shown))
+    }
+}
+
+/// Values past which a list of them is told by its ends.
+const LISTED_MAX: usize = 12;
+
+fn listed(values: &[SetValue]) -> String {
+    let shown = |values: &[SetValue]| {
+        values.iter().map(|value| value.shown.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    match values {
+        [first, second, .., last] if values.len() > LISTED_MAX => {
+            let count = words::number(values.len() as u64);
+            format!("{}, {}, … {}: {count} values", first.shown, second.shown, last.shown)
+        }
+        all => shown(all),
+    }
+}
+
+const fn until_words(search: &Search) -> &'static str {
+    match (search.until, search.order) {
+        (Until::FirstFailure, Order::Listed) => {
+            "the first failure; the last that passed is the answer"
+        }
+        (Until::FirstFailure, Order::Bisection) => {
+            "the highest that passes is known, by halving; it is the answer"
+        }
+        (Until::FirstSuccess, Order::Listed) => "the first that passes, which is the answer",
+        (Until::FirstSuccess, Order::Bisection) => {
+            "the lowest that passes is known, by halving; it is the answer"
+        }
+        (Until::Exhausted, _) => "all were run",
     }
 }
 

@@ -34,7 +34,10 @@ pub fn main(_arguments: &ListArguments) -> Result<Exit, CliError> {
             if builtin.folder == folder { "" } else { builtin.folder }.to_owned(),
             builtin.name.to_owned(),
             words::duration(plan.duration),
-            plan.title,
+            match plan.search {
+                Some(_) => format!("search: {}", plan.title),
+                None => plan.title,
+            },
             categories.join(", "),
         ]);
         folder = builtin.folder;

@@ -8,6 +8,7 @@
 //! | [`pick`] | names, folders, categories and files to scenarios and plans |
 //! | [`target`] | what `--target` means, and the guard around what is not ours |
 //! | [`session`] | one run: hub, engine, recorder, verdict, files |
+//! | [`search`] | a scenario with one value after the other |
 //! | [`world`], [`seeds`] | a virtual world; many of them, one a seed, on all cores |
 //! | [`deliveries`] | the file that event listeners deliver to |
 //! | [`embedded`] | the hub inside this process |
@@ -28,6 +29,7 @@ pub mod pick;
 pub mod plan;
 pub mod run;
 pub mod schema;
+pub mod search;
 pub mod seeds;
 pub mod served;
 pub mod session;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::CliError;
+use crate::scenario::plan::search::SetValue;
 use crate::scenario::{self, Builtin, Overrides, Plan, ScenarioErrors, Source, builtins};
 use crate::secret::{Redactor, Secret};
 
@@ -35,6 +36,10 @@ pub struct PickArguments {
     /// Seed of every random draw; the same seed gives the same run
     #[arg(long, env = "SQUALL_SEED", value_name = "NUMBER")]
     pub seed: Option<u64>,
+    /// Try several values of a key, each a whole run: `--sweep hub.queue.bytes=64KiB,256KiB,1MiB`;
+    /// repeatable, for every combination (in SQUALL_SWEEP: one a line)
+    #[arg(long, env = "SQUALL_SWEEP", value_name = "PATH=VALUES", value_delimiter = '\n')]
+    pub sweep: Vec<SetArgument>,
     /// Hub profile: `ci` (strict and quick) or `real` (the service's timings)
     #[arg(long, env = "SQUALL_PROFILE", value_name = "NAME")]
     pub profile: Option<String>,
@@ -103,14 +108,19 @@ impl PickArguments {
     }
 
     fn overrides(&self) -> Overrides {
+        let pairs = |list: &[SetArgument]| {
+            list.iter().map(|set| (set.path.clone(), set.value.clone())).collect()
+        };
         let named = |argument: &CountArgument| Some((argument.name.clone()?, argument.count));
         let total = |argument: &&CountArgument| argument.name.is_none();
         Overrides {
             seed: self.seed,
             total: self.counts.iter().rev().find(total).map(|argument| argument.count),
             counts: self.counts.iter().filter_map(named).collect(),
-            sets: self.set.iter().map(|set| (set.path.clone(), set.value.clone())).collect(),
+            sets: pairs(&self.set),
             profile: self.profile.clone(),
+            sweeps: pairs(&self.sweep),
+            step: Vec::new(),
         }
     }
 }
@@ -122,8 +132,30 @@ pub struct Picked {
     pub plans: Vec<Plan>,
     /// What to type for each of them alone, in their order.
     pub typed: Vec<String>,
+    /// Where each of them came from.
+    pub origins: Vec<Origin>,
     /// Values of `${env:NAME}`, never to be shown.
     pub secrets: Vec<Secret>,
+}
+
+/// A scenario as it was found and changed, for plans of the steps of its search.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    source: Source,
+    overrides: Overrides,
+}
+
+impl Origin {
+    /// The plan of one step.
+    ///
+    /// # Errors
+    ///
+    /// When the values cannot be together; each alone has been looked at.
+    pub fn step(&self, settings: &[(String, SetValue)]) -> Result<Plan, CliError> {
+        let step = settings.iter().map(|(key, value)| (key.clone(), value.toml.clone())).collect();
+        let overrides = Overrides { step, ..self.overrides.clone() };
+        Ok(scenario::load(&self.source, &overrides, &|name| std::env::var(name).ok())?)
+    }
 }
 
 /// Loads everything that was asked for. Any error means that nothing is started: the errors of all
@@ -147,7 +179,10 @@ pub fn load(arguments: &PickArguments) -> Result<Picked, CliError> {
     let (mut plans, mut errors) = (Vec::new(), Vec::new());
     for source in &sources {
         match scenario::load(source, &overrides, &environment) {
-            Ok(plan) => plans.push((plan, typed(source))),
+            Ok(plan) => {
+                let origin = Origin { source: source.clone(), overrides: overrides.clone() };
+                plans.push((plan, typed(source), origin));
+            }
             Err(error) => errors.push(error),
         }
     }
@@ -162,9 +197,14 @@ pub fn load(arguments: &PickArguments) -> Result<Picked, CliError> {
     // The order of the built-in ones is known by running them; of others the longest that they may
     // take is all there is to go by.
     let position = |plan: &Plan| builtins().iter().position(|builtin| builtin.name == plan.name);
-    plans.sort_by_key(|(plan, _)| (position(plan).is_none(), position(plan), plan.duration));
-    let (plans, typed) = plans.into_iter().unzip();
-    Ok(Picked { plans, typed, secrets })
+    plans.sort_by_key(|(plan, ..)| (position(plan).is_none(), position(plan), plan.duration));
+    let mut picked = Picked { plans: Vec::new(), typed: Vec::new(), origins: Vec::new(), secrets };
+    for (plan, typed, origin) in plans {
+        picked.plans.push(plan);
+        picked.typed.push(typed);
+        picked.origins.push(origin);
+    }
+    Ok(picked)
 }
 
 /// What to type for a source alone.

@@ -12,6 +12,7 @@ use tokio::task::LocalSet;
 use super::check;
 use super::interrupt::Interrupts;
 use super::pick::{self, PickArguments};
+use super::search::{self, Sought};
 use super::seeds::{self, Order};
 use super::session::{self, Context, Done, Keep};
 use super::target::{self, TargetArguments, TargetSpec, Usage};
@@ -91,7 +92,14 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     check_seeds(arguments)?;
     target::check_ca_file(arguments.target.ca_file.as_deref())?;
     let mut picked = pick::load(&arguments.pick)?;
+    let searches = search::take(&mut picked);
+    let mut stepped = Vec::new();
+    for sought in &searches {
+        check_search(arguments, sought)?;
+        stepped.extend(sought.plans()?);
+    }
     check::fit_world(&picked.plans, arguments.world)?;
+    check::fit_world(&stepped, arguments.world)?;
     if let Some(client) = &arguments.trace_connection {
         picked.plans.iter().try_for_each(|plan| client.find(plan).map(drop))?;
     }
@@ -101,11 +109,15 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     let redactor = Redactor::new(secrets.clone());
     let clock = Clock::system();
     if let Some(spec) = &target {
+        guard_searches(spec, &searches)?;
         guard(spec, arguments, &mut picked.plans, &clock)?;
     }
     budget(&picked.plans, arguments.world, target.as_ref())?;
+    budget(&stepped, arguments.world, target.as_ref())?;
     let mut files = ExtraFiles::create(arguments)?;
-    let jobs = jobs(picked.plans, arguments, &clock);
+    let paths = Paths::new(arguments, picked.plans.len() + searches.len(), &clock);
+    let jobs = jobs(picked.plans, arguments, &paths);
+    let searches = placed(searches, &paths, &jobs);
     let order = arguments.seeds.map(|count| Order::new(count, &jobs, &picked.typed)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -126,7 +138,7 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
             },
             cores,
             latest: if arguments.out.is_some() { Latest::Leave } else { Latest::Follow },
-            live: live_mode(arguments, jobs.len()),
+            live: live_mode(arguments, jobs.len().max(1)),
             interrupts: Interrupts::listen(match order {
                 Some(_) => "interrupted: ending the seeds under way",
                 None => "interrupted: draining, then writing what there is",
@@ -137,7 +149,17 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
         if let Some(order) = order {
             return seeds::run_all(&context, &order, &arguments.pick, &redactor).await;
         }
-        run_all(&context, jobs, arguments, &redactor, &mut files).await
+        let mut page = Page::default();
+        let mut exit = Exit::AsExpected;
+        if !jobs.is_empty() {
+            exit = run_all(&context, jobs, arguments, &redactor, &mut files, &mut page).await?;
+        }
+        for (sought, path) in &searches {
+            if !context.interrupts.asked() {
+                exit = exit.max(search::run(&context, sought, path, &mut page, &redactor).await?);
+            }
+        }
+        Ok(exit)
     });
     drop(local);
     // A name that is still being looked up is not waited for.
@@ -185,6 +207,36 @@ fn check_seeds(arguments: &RunArguments) -> Result<(), CliError> {
             "{flag} does not go together with --seeds: {why}; use it on the replay of a seed"
         ))),
         None => Ok(()),
+    }
+}
+
+/// What tells of runs one by one, or of one run, does not go together with a search.
+fn check_search(arguments: &RunArguments, sought: &Sought) -> Result<(), CliError> {
+    let name = sought.name();
+    let told = [
+        (arguments.seeds.is_some(), "--seeds", "each value is run with one seed"),
+        (arguments.repeat > 1, "--repeat", "each value is run once"),
+        (arguments.junit.is_some(), "--junit", "a step that fails is part of the answer"),
+        (arguments.markdown.is_some(), "--markdown", "a step that fails is part of the answer"),
+        (arguments.trace_connection.is_some(), "--trace-connection", "it tells of one run"),
+    ];
+    match told.iter().find(|(is_given, ..)| *is_given) {
+        Some((_, flag, why)) => Err(CliError::Usage(format!(
+            "{flag} does not go together with a search or a sweep, such as {name}: {why}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// A search looks for the load that breaks something: that is nobody's but one's own hub.
+fn guard_searches(spec: &TargetSpec, searches: &[Sought]) -> Result<(), CliError> {
+    match searches.first() {
+        Some(sought) if spec.place == TargetPlace::Remote => Err(CliError::Usage(format!(
+            "{} is a search, which goes on until something breaks: it needs the embedded hub, or \
+             `squall hub` on this machine",
+            sought.name()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -261,9 +313,41 @@ pub struct Job {
     is_last: bool,
 }
 
-fn jobs(plans: Vec<Plan>, arguments: &RunArguments, clock: &Clock) -> Vec<Job> {
-    let several = plans.len() > 1 || arguments.repeat > 1;
-    let stamp = stamp(clock);
+/// Where run folders go.
+struct Paths<'a> {
+    out: Option<&'a Path>,
+    /// Whether `--out` is the folder of several.
+    several: bool,
+    stamp: String,
+}
+
+impl<'a> Paths<'a> {
+    fn new(arguments: &'a RunArguments, scenarios: usize, clock: &Clock) -> Self {
+        let several = scenarios > 1 || arguments.repeat > 1;
+        Self { out: arguments.out.as_deref(), several, stamp: stamp(clock) }
+    }
+
+    fn of(&self, name: &str, jobs: &[Job]) -> PathBuf {
+        let path = match self.out {
+            Some(out) if self.several => out.join(name),
+            Some(out) => out.to_owned(),
+            None => Path::new(RUNS).join(format!("{}-{name}", self.stamp)),
+        };
+        unused(path, jobs)
+    }
+}
+
+/// Searches with their folders. (Scenarios of one name are two files of it: the second one's folder
+/// is refused when it is made, before anything of it is run.)
+fn placed(searches: Vec<Sought>, paths: &Paths<'_>, jobs: &[Job]) -> Vec<(Sought, PathBuf)> {
+    let place = |sought: Sought| {
+        let path = paths.of(sought.name(), jobs);
+        (sought, path)
+    };
+    searches.into_iter().map(place).collect()
+}
+
+fn jobs(plans: Vec<Plan>, arguments: &RunArguments, paths: &Paths<'_>) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for plan in plans {
         for turn in 1..=arguments.repeat {
@@ -273,12 +357,7 @@ fn jobs(plans: Vec<Plan>, arguments: &RunArguments, clock: &Clock) -> Vec<Job> {
             } else {
                 (plan.name.clone(), plan.name.clone())
             };
-            let path = match &arguments.out {
-                Some(out) if several => out.join(&name),
-                Some(out) => out.clone(),
-                None => Path::new(RUNS).join(format!("{stamp}-{name}")),
-            };
-            let path = unused(path, &jobs);
+            let path = paths.of(&name, &jobs);
             let (is_first, is_last) = (turn == 1, turn == arguments.repeat);
             jobs.push(Job { plan: plan.clone(), path, label, is_first, is_last });
         }
@@ -348,6 +427,7 @@ async fn run_all(
     arguments: &RunArguments,
     redactor: &Redactor,
     files: &mut ExtraFiles,
+    page: &mut Page,
 ) -> Result<Exit, CliError> {
     let scenarios = jobs.iter().filter(|job| job.is_last).count();
     let (mut runs, mut exit) = (Vec::new(), Exit::AsExpected);
@@ -357,7 +437,6 @@ async fn run_all(
         Shards::Threads(_) => 1,
         Shards::Here => context.cores,
     };
-    let mut page = Page::default();
     let failed = Cell::new(false);
     let running = jobs.into_iter().map(|job| async {
         if failed.get() || context.interrupts.asked() {
@@ -366,14 +445,14 @@ async fn run_all(
         if job.is_first {
             foretell(&job.plan);
         }
-        Some((run_one(context, &job).await, job))
+        Some((run_one(context, job.plan.clone(), &job.path, &job.label).await, job))
     });
     let mut ended = stream::iter(running).buffered(side_by_side);
     while let Some(ended) = ended.next().await {
         let Some((result, job)) = ended else { continue };
         match result {
             Ok(Done { run, story }) => {
-                tell(&run, &job, arguments, &mut page);
+                tell(&run, &job, arguments, page);
                 if let Some(story) = story {
                     page.block(&story);
                 }
@@ -390,10 +469,10 @@ async fn run_all(
         }
         if job.is_last {
             let (turns, folders) = (std::mem::take(&mut turns), std::mem::take(&mut folders));
-            exit = exit.max(tell_spread(&turns, &folders, &mut page));
+            exit = exit.max(tell_spread(&turns, &folders, page));
         }
     }
-    exit = exit.max(tell_spread(&turns, &folders, &mut page));
+    exit = exit.max(tell_spread(&turns, &folders, page));
     if context.interrupts.asked() {
         exit = exit.max(Exit::Interrupted);
     }
@@ -432,12 +511,17 @@ pub fn foretell(plan: &Plan) {
     }
 }
 
-async fn run_one(context: &Context, job: &Job) -> Result<Done, CliError> {
-    let folder = RunFolder::create(&job.path)?;
-    let (plan, label) = (job.plan.clone(), job.label.clone());
+/// Runs a plan in the world of the context; its files go to `path`.
+pub(super) async fn run_one(
+    context: &Context,
+    plan: Plan,
+    path: &Path,
+    label: &str,
+) -> Result<Done, CliError> {
+    let keep = Keep::Folder(RunFolder::create(path)?);
     match context.shards {
-        Shards::Threads(_) => session::run(context, plan, &Keep::Folder(folder), &label).await,
-        Shards::Here => world::run(context, plan, Keep::Folder(folder), label).await,
+        Shards::Threads(_) => session::run(context, plan, &keep, label).await,
+        Shards::Here => world::run(context, plan, keep, label.to_owned()).await,
     }
 }
 
@@ -453,7 +537,7 @@ fn tell(run: &RunFile, job: &Job, arguments: &RunArguments, page: &mut Page) {
 
 /// What a command has printed, so that exactly one blank line stands around a block.
 #[derive(Debug, Default)]
-struct Page {
+pub(super) struct Page {
     last: Option<Piece>,
 }
 
@@ -465,12 +549,12 @@ enum Piece {
 
 impl Page {
     /// Prints a line among others.
-    fn line(&mut self, text: &str) {
+    pub(super) fn line(&mut self, text: &str) {
         print(&self.spaced(Piece::Line, text));
     }
 
     /// Prints a block of its own.
-    fn block(&mut self, text: &str) {
+    pub(super) fn block(&mut self, text: &str) {
         print(&self.spaced(Piece::Block, text));
     }
 

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::{CliError, Exit, print};
 use crate::capacity;
-use crate::report::run_file;
+use crate::report::{run_file, search};
 use crate::scenario;
 
 /// Arguments of `squall schema`.
@@ -22,6 +22,8 @@ enum SchemaOf {
     Scenario,
     /// `run.json` of a run folder
     Run,
+    /// `search.json` of a search's folder
+    Search,
     /// A workload file of `squall plan`
     Workload,
     /// A price file of `squall plan`
@@ -35,6 +37,7 @@ pub fn main(arguments: &SchemaArguments) -> Result<Exit, CliError> {
     let schema = match arguments.what {
         SchemaOf::Scenario => scenario::schema(),
         SchemaOf::Run => run_file::schema(),
+        SchemaOf::Search => search::schema(),
         SchemaOf::Workload => capacity::workload_schema(),
         SchemaOf::Prices => capacity::prices_schema(),
         SchemaOf::Capacity => capacity::estimate_schema(),

@@ -147,7 +147,8 @@ pub fn conclude(
     }
 }
 
-fn machine(context: &Context, began: Began) -> MachineFacts {
+/// The machine, and real time since `began`.
+pub(super) fn machine(context: &Context, began: Began) -> MachineFacts {
     let took = Duration::from_nanos(began.clock.now_ns().saturating_sub(began.at_ns));
     let peak = budget::peak_resident_bytes();
     MachineFacts::new(began.at_ns, took, context.shards.count(), context.cores, peak)

@@ -33,6 +33,7 @@ pub(crate) fn plan(counts: &[u32]) -> Plan {
         expectations: Vec::new(),
         server_side: crate::scenario::plan::ServerSide::default(),
         thresholds: Vec::new(),
+        search: None,
         hash: "0000000000000000".into(),
     }
 }

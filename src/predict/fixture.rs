@@ -36,6 +36,7 @@ pub(crate) fn plan(populations: Vec<Population>) -> Plan {
         expectations: Vec::new(),
         server_side: crate::scenario::plan::ServerSide::default(),
         thresholds: Vec::new(),
+        search: None,
         hash: String::new(),
     }
 }

@@ -16,6 +16,8 @@ pub const LATENCY: &str = "latency.hlog";
 pub const HTML: &str = "report.html";
 /// The run as data; marks the folder whole.
 pub const RUN: &str = "run.json";
+/// A search as data, in the folder above those of its steps.
+pub const SEARCH: &str = "search.json";
 /// Name of the link beside the run folders.
 pub const LATEST: &str = "latest";
 

@@ -95,7 +95,7 @@ pub fn render(run: &RunFile) -> String {
     page.into_string()
 }
 
-const fn class_of(outcome: Outcome) -> &'static str {
+pub(super) const fn class_of(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Pass => "pass",
         Outcome::Fail => "fail",

@@ -11,6 +11,7 @@
 //! | [`story`] | what one watched client went through, from both sides |
 //! | [`capacity`] | what a capacity plan comes to, as text and as a page |
 //! | [`hlog`] | `latency.hlog`, readable by HdrHistogram tools |
+//! | [`search`] | what a search or a sweep came to: `search.json`, and as text |
 //! | [`seeds`] | what many seeds came to, and in how far they differ |
 //! | [`spread`] | how much the numbers of repeated runs differ |
 //! | [`difference`] | where two runs differ, the machine and real time apart |
@@ -30,6 +31,7 @@ pub mod live;
 pub mod markdown;
 pub mod recorder;
 pub mod run_file;
+pub mod search;
 pub mod seeds;
 pub mod spread;
 pub mod story;

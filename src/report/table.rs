@@ -22,18 +22,18 @@ const STYLE: TableStyle = TableStyle::new()
 
 /// How the cells of a column stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
+pub enum Column<'a> {
     /// Words, to the left, broken over lines where room is short.
-    Words(&'static str),
+    Words(&'a str),
     /// Names, to the left, never broken.
-    Names(&'static str),
+    Names(&'a str),
     /// Figures, to the right, never broken.
-    Figures(&'static str),
+    Figures(&'a str),
 }
 
-impl Column {
+impl<'a> Column<'a> {
     /// The header; a line end in it is where it breaks when room is short.
-    pub(super) const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'a str {
         match self {
             Self::Words(name) | Self::Names(name) | Self::Figures(name) => name,
         }
@@ -41,8 +41,8 @@ impl Column {
 }
 
 /// Whether everything stands on one line, headers too, within the width.
-fn fits(columns: &[Column], rows: &[Vec<String>]) -> bool {
-    let widest = |(index, column): (usize, &Column)| {
+fn fits(columns: &[Column<'_>], rows: &[Vec<String>]) -> bool {
+    let widest = |(index, column): (usize, &Column<'_>)| {
         let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
         cells.chain([column.name().chars().count()]).max().unwrap_or(0)
     };
@@ -73,7 +73,7 @@ fn bound(cell: &str) -> String {
 
 /// Renders a table, indented, with a line end after every line.
 #[must_use]
-pub fn render(columns: &[Column], rows: Vec<Vec<String>>) -> String {
+pub fn render(columns: &[Column<'_>], rows: Vec<Vec<String>>) -> String {
     let joint = if fits(columns, &rows) { " " } else { "\n" };
     let mut table = Table::new();
     table

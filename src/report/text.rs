@@ -634,6 +634,12 @@ pub fn bold(text: &str) -> String {
     paint(BOLD, text)
 }
 
+/// What is no more than a remark.
+#[must_use]
+pub fn dim(text: &str) -> String {
+    paint(DIM, text)
+}
+
 /// Text in a style.
 #[must_use]
 pub fn paint(style: Style, text: &str) -> String {

@@ -29,7 +29,7 @@ pub(super) const NOTE: &str = "response, until the event is over with every retr
 pub(super) const SERVER: &str = "The application server's own counts";
 
 /// The columns of [`row`].
-pub(super) const COLUMNS: [Column; 8] = [
+pub(super) const COLUMNS: [Column<'_>; 8] = [
     Column::Names("event"),
     Column::Figures("calls"),
     Column::Figures("taken"),

@@ -68,7 +68,7 @@ macro_rules! builtin {
 /// Every built-in scenario, quickest first within its folder.
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
-    const ALL: [Builtin; 19] = [
+    const ALL: [Builtin; 22] = [
         builtin!("drops", "closed-by-app-server"),
         builtin!("drops", "ping-timeout"),
         builtin!("drops", "slow-client"),
@@ -87,6 +87,9 @@ pub fn builtins() -> &'static [Builtin] {
         builtin!("upstream", "abuse-protection-dns-failure"),
         builtin!("generator", "honest-latency"),
         builtin!("generator", "hold-5000"),
+        builtin!("capacity", "tier-sizing"),
+        builtin!("capacity", "breakpoint"),
+        builtin!("capacity", "safe-rate"),
         builtin!("capacity", "soak"),
     ];
     &ALL

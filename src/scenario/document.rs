@@ -179,25 +179,8 @@ impl Setting<'_> {
 
     /// The segments of the path with their places; `None` when it is not a path.
     fn segments(&self, problems: &Problems) -> Option<Vec<(String, Place)>> {
-        let line = format!("{} = 0", self.path);
-        let parsed = if self.path.contains('\n') { None } else { DeTable::parse(&line).ok() };
-        let mut segments = Vec::new();
-        let mut table = parsed.as_ref().map(|table| table.get_ref());
-        while let Some((key, value)) = table.and_then(|table| table.iter().next()) {
-            let span = key.span();
-            let place = self.place(self.path_at + span.start, self.path_at + span.end);
-            segments.push((key.get_ref().to_string(), place));
-            table = value.get_ref().as_table();
-        }
-        if segments.is_empty() {
-            let place = self.place(self.path_at, self.path_at + self.path.len());
-            problems.push(
-                Problem::new(place, "this is not the path of a value")
-                    .label("expected keys with dots between, such as `hub.keep_alive.timeout`"),
-            );
-            return None;
-        }
-        Some(segments)
+        let at = |start, end| self.place(self.path_at + start, self.path_at + end);
+        segments(self.path, &at, problems)
     }
 
     /// Puts the value where the path leads.
@@ -206,6 +189,36 @@ impl Setting<'_> {
         let Some(value) = self.value_node(problems) else { return };
         put_at(root, &segments, value, problems);
     }
+}
+
+/// The segments of a path with their places; `None` when it is not a path.
+pub(super) fn segments(
+    path: &str,
+    at: &dyn Fn(usize, usize) -> Place,
+    problems: &Problems,
+) -> Option<Vec<(String, Place)>> {
+    let line = format!("{path} = 0");
+    let parsed = if path.contains('\n') { None } else { DeTable::parse(&line).ok() };
+    let mut segments = Vec::new();
+    let mut table = parsed.as_ref().map(|table| table.get_ref());
+    while let Some((key, value)) = table.and_then(|table| table.iter().next()) {
+        let span = key.span();
+        segments.push((key.get_ref().to_string(), at(span.start, span.end)));
+        table = value.get_ref().as_table();
+    }
+    if segments.is_empty() {
+        problems.push(
+            Problem::new(at(0, path.len()), "this is not the path of a value")
+                .label("expected keys with dots between, such as `hub.keep_alive.timeout`"),
+        );
+        return None;
+    }
+    Some(segments)
+}
+
+/// A TOML value all of which stands at one place; `None` when it is none.
+pub(super) fn value_at(toml: &str, place: Place) -> Option<Node> {
+    DeValue::parse(toml).ok().map(|value| Node::from_toml(&value, &|_, _| place))
 }
 
 /// The steps to a value, each a key and its place.

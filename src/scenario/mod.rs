@@ -19,6 +19,7 @@ mod build;
 mod builtin;
 mod de;
 mod document;
+mod figure;
 mod file;
 pub mod plan;
 mod problem;
@@ -65,6 +66,10 @@ pub struct Overrides {
     pub sets: Vec<(String, String)>,
     /// `--profile`.
     pub profile: Option<String>,
+    /// `--sweep path=values`, in order; values have commas between, and are such as `sets` has.
+    pub sweeps: Vec<(String, String)>,
+    /// What one step of a search sets, after everything else; the plan has no search then.
+    pub step: Vec<(String, String)>,
 }
 
 impl Overrides {
@@ -102,13 +107,21 @@ pub fn load(
     };
     let plan = document::parse(&source.text, &problems).and_then(|root| {
         let reading = Reading { source, texts: &texts, environment: &noted };
-        let plan = reading.plan(&root, overrides, &arguments, &problems);
+        let plan = reading.plan(&root, overrides, &arguments, &Step::All, &problems);
         if plan.is_some() && overrides.leave_the_file() {
             reading.check_profiles(&root, &problems);
         }
         plan
     });
     finish(plan, problems, &texts, secrets.into_inner())
+}
+
+/// Which run of a file is meant.
+enum Step {
+    /// The file's own, and what it searches.
+    All,
+    /// One step of a search: what it sets, and where.
+    One(Vec<(Vec<(String, Place)>, Node)>),
 }
 
 /// What a tree is read with.
@@ -124,6 +137,7 @@ impl Reading<'_> {
         root: &Node,
         overrides: &Overrides,
         arguments: &build::Arguments,
+        step: &Step,
         problems: &Problems,
     ) -> Option<Plan> {
         let in_force = self.profile(root, overrides);
@@ -133,9 +147,75 @@ impl Reading<'_> {
         apply_sets(&mut root, overrides, changes_profile, problems);
         profile::apply(&mut root, in_force.as_deref(), self.texts, problems);
         apply_sets(&mut root, overrides, |path| !changes_profile(path), problems);
+        let raw = root.clone();
+        if let Step::One(settings) = step {
+            for (path, value) in settings {
+                document::put_at(&mut root, path, value.clone(), problems);
+            }
+        }
         document::fill_in(&mut root, self.environment, problems);
-        let file = de::read(&root, problems)?;
-        build::plan(&self.source.name, &file, overrides, arguments, problems)
+        let file: file::ScenarioFile = de::read(&root, problems)?;
+        let plan = build::plan(&self.source.name, &file, overrides, arguments, problems);
+        if matches!(step, Step::One(_)) || !overrides.step.is_empty() {
+            return plan;
+        }
+        let searched = match &file.search {
+            _ if !overrides.sweeps.is_empty() => {
+                if let Some((at, place)) = file.search.as_ref().zip(arguments.sweeps.first()) {
+                    problems.push(
+                        Problem::new(*place, "this scenario is a search by itself")
+                            .label("expected a scenario without a `[search]`")
+                            .also(at.place, "the search"),
+                    );
+                }
+                build::search::sweep(&file, overrides, arguments, problems)
+            }
+            Some(at) => build::search::search(at, &file, overrides, arguments, problems),
+            None => return plan,
+        };
+        let (mut plan, searched) = (plan?, searched?);
+        self.check_steps(&raw, overrides, arguments, &searched, problems);
+        plan.search = Some(searched.search);
+        Some(plan)
+    }
+
+    /// Looks at the file with every value of a search, up to the first that cannot be.
+    fn check_steps(
+        &self,
+        root: &Node,
+        overrides: &Overrides,
+        arguments: &build::Arguments,
+        searched: &build::search::Searched,
+        problems: &Problems,
+    ) {
+        let plain = Overrides { sets: Vec::new(), ..overrides.clone() };
+        let mut paths = Vec::new();
+        for key in &searched.keys {
+            let at = |_, _| key.place;
+            let Some(path) = document::segments(&key.path, &at, problems) else { return };
+            paths.push(path);
+        }
+        for (varied, key) in searched.keys.iter().enumerate() {
+            // The first values together are looked at once.
+            for index in usize::from(varied > 0)..key.values.len() {
+                let mut settings = Vec::new();
+                let mut told = Vec::new();
+                for ((other, key), path) in searched.keys.iter().enumerate().zip(&paths) {
+                    let index = if other == varied { index } else { 0 };
+                    let Some((value, place)) = key.values.get(index) else { continue };
+                    told.push(format!("{} = {}", key.path, value.shown));
+                    settings.extend(
+                        document::value_at(&value.toml, *place).map(|node| (path.clone(), node)),
+                    );
+                }
+                let found = Problems::default();
+                self.plan(root, &plain, arguments, &Step::One(settings), &found);
+                if !found.is_empty() {
+                    problems.take(found, &format!("this is so with {}", told.join(", ")));
+                    return;
+                }
+            }
+        }
     }
 
     /// The profile in force, if it can be told.
@@ -156,7 +236,7 @@ impl Reading<'_> {
         for name in profile::differing(root) {
             let overrides = Overrides { profile: Some(name.clone()), ..Overrides::default() };
             let found = Problems::default();
-            self.plan(root, &overrides, &build::Arguments::default(), &found);
+            self.plan(root, &overrides, &build::Arguments::default(), &Step::All, &found);
             problems.take(found, &format!("this is so under --profile {name}"));
         }
     }
@@ -232,9 +312,10 @@ fn finish<T>(
 const SET: &str = "--set ";
 const NUMBER: &str = "-n ";
 const PROFILE: &str = "--profile ";
+const SWEEP: &str = "--sweep ";
 
 /// The arguments as texts that errors can point into: all `--set`, all `-n name=COUNT`, `-n COUNT`,
-/// `--profile`.
+/// all `--sweep`, `--profile`.
 fn arguments<'a>(source: &'a Source, overrides: &Overrides) -> (Texts<'a>, build::Arguments) {
     let mut texts = Texts { origin: &source.origin, file: &source.text, arguments: Vec::new() };
     let mut places = build::Arguments::default();
@@ -243,8 +324,9 @@ fn arguments<'a>(source: &'a Source, overrides: &Overrides) -> (Texts<'a>, build
         let text = Text::Argument(texts.arguments.len() - 1);
         Place { text, start, end, hidden: false }
     };
-    for (path, value) in &overrides.sets {
-        add(format!("{SET}{path}={value}"), SET.len(), SET.len() + path.len());
+    for (path, value) in overrides.sets.iter().chain(&overrides.step) {
+        let text = format!("{SET}{path}={value}");
+        places.sets.push(add(text, SET.len(), SET.len() + path.len()));
     }
     for (name, count) in &overrides.counts {
         let end = NUMBER.len() + name.len();
@@ -254,6 +336,10 @@ fn arguments<'a>(source: &'a Source, overrides: &Overrides) -> (Texts<'a>, build
         let text = format!("{NUMBER}{total}");
         let end = text.len();
         places.total = Some(add(text, NUMBER.len(), end));
+    }
+    for (path, values) in &overrides.sweeps {
+        let text = format!("{SWEEP}{path}={values}");
+        places.sweeps.push(add(text, SWEEP.len(), SWEEP.len() + path.len()));
     }
     if let Some(profile) = &overrides.profile {
         let end = PROFILE.len() + profile.len();
@@ -268,7 +354,7 @@ fn apply_sets(
     which: impl Fn(&str) -> bool,
     problems: &Problems,
 ) {
-    let sets = overrides.sets.iter().enumerate();
+    let sets = overrides.sets.iter().chain(&overrides.step).enumerate();
     for (argument, (path, value)) in sets.filter(|(_, (path, _))| which(path)) {
         Setting { argument, path_at: SET.len(), path, value }.apply(root, problems);
     }

@@ -3,6 +3,7 @@
 //!
 //! Times are durations from the start of the timeline (the run's epoch).
 
+pub mod search;
 mod server_side;
 mod traffic;
 mod upstream;
@@ -66,7 +67,10 @@ pub struct Plan {
     pub server_side: ServerSide,
     /// Thresholds.
     pub thresholds: Vec<Threshold>,
-    /// Hash of everything above but the seed, 16 hexadecimal digits.
+    /// What is tried instead of one run; each step is a plan of its own, without a search.
+    #[serde(skip)]
+    pub search: Option<search::Search>,
+    /// Hash of everything above but the seed and the search, 16 hexadecimal digits.
     #[serde(skip)]
     pub hash: String,
 }

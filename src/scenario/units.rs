@@ -114,10 +114,10 @@ impl Expected for Wanted {
     }
 }
 
-type Parsed<T> = Result<T, Cow<'static, str>>;
+pub(super) type Parsed<T> = Result<T, Cow<'static, str>>;
 
 /// A value that is written as a text.
-trait Written: Sized {
+pub(super) trait Written: Sized {
     /// What is expected, when nothing better can be said.
     const EXPECTED: &'static str;
 

@@ -103,6 +103,7 @@ pub fn plan(population: Population) -> Plan {
         expectations: Vec::new(),
         server_side: crate::scenario::plan::ServerSide::default(),
         thresholds: Vec::new(),
+        search: None,
         hash: String::new(),
     }
 }

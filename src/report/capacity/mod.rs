@@ -33,12 +33,12 @@ struct Section {
     title: String,
     /// Beside the title, in few words.
     note: String,
-    columns: Vec<Column>,
+    columns: Vec<Column<'static>>,
     rows: Vec<Vec<String>>,
 }
 
 impl Section {
-    fn new(title: impl Into<String>, note: impl Into<String>, columns: &[Column]) -> Self {
+    fn new(title: impl Into<String>, note: impl Into<String>, columns: &[Column<'static>]) -> Self {
         Self { title: title.into(), note: note.into(), columns: columns.to_vec(), rows: Vec::new() }
     }
 

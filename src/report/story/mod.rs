@@ -72,7 +72,7 @@ impl Shape {
         }
     }
 
-    const fn columns(self) -> &'static [Column] {
+    const fn columns(self) -> &'static [Column<'static>] {
         const QUEUE: Column = Column::Figures("hub queue:\nbytes · messages");
         match self {
             Self::OneAttempt => &[

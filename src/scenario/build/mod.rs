@@ -9,6 +9,7 @@ mod link;
 mod population;
 mod possible;
 mod roster;
+pub(super) mod search;
 mod server_side;
 mod threshold;
 mod throughput;
@@ -46,6 +47,10 @@ pub(super) struct Arguments {
     pub total: Option<Place>,
     /// `-n name=COUNT`, each with the place of its name.
     pub counts: Vec<Place>,
+    /// `--set path=value`, each with the place of its path.
+    pub sets: Vec<Place>,
+    /// `--sweep path=values`, likewise.
+    pub sweeps: Vec<Place>,
 }
 
 /// What every part of the second pass needs.
@@ -224,6 +229,7 @@ pub(super) fn plan(
         expectations,
         server_side,
         thresholds,
+        search: None,
         hash: String::new(),
     };
     plan.hash = hash(&plan)?;

@@ -7,6 +7,7 @@
 mod expect;
 mod hub;
 mod population;
+mod search;
 mod upstream;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::protocol::settings::Tier;
 pub(super) use expect::*;
 pub(super) use hub::*;
 pub(super) use population::*;
+pub(super) use search::*;
 pub(super) use upstream::*;
 
 /// A Squall scenario: who connects, how they arrive and misbehave, what the hub allows, and what
@@ -65,6 +67,8 @@ pub(super) struct ScenarioFile {
     pub expect_upstream: Option<At<Named<AskedFile>>>,
     /// Conditions on metrics, in k6's grammar: `message = ["p(99)<200ms"]`.
     pub thresholds: Option<At<Named<Vec<At<String>>>>>,
+    /// A search over a key of this file, with a run for each value.
+    pub search: Option<At<SearchFile>>,
     /// What differs when a profile is in force, by `[hub] profile` or `--profile`.
     #[expect(dead_code, reason = "applied to the tree before it is read; here for its names")]
     pub profiles: Option<At<ProfilesFile>>,
