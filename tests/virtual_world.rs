@@ -18,7 +18,7 @@ use squall::scenario;
 use tokio::time::Instant;
 
 /// Scenarios that are here for these tests.
-const OWN: [&str; 6] = ["distance", "signs", "server", "reload", "delay", "throughput"];
+const OWN: [&str; 7] = ["distance", "signs", "server", "reload", "delay", "throughput", "rooms"];
 
 /// Of the shipped ones, those of which a part says as much as the whole.
 const SHORTER: [(&str, &[&str]); 2] =

@@ -21,18 +21,24 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub fn claims(plan: &Plan, population: u16, index: u32, audience: String, now_s: u64) -> Claims {
     let members = &plan.populations[usize::from(population)];
     let (TokenPolicy::Minted { lifetime } | TokenPolicy::Once { lifetime }) = members.token;
-    let group = |index: &u16| plan.groups[usize::from(*index)].clone();
+    let group = |index: u16| plan.groups[usize::from(index)].clone();
     let (mut roles, mut groups) = (Vec::new(), Vec::new());
     match members.protocol {
-        Subprotocol::Simple => groups.extend(members.groups.iter().map(group)),
+        Subprotocol::Simple => groups.extend(members.groups_of(index).map(group)),
         Subprotocol::Json => {
-            let joins = members.groups.iter().map(group);
+            let joins = members.groups_of(index).map(group);
             roles.extend(joins.map(|group| format!("webpubsub.joinLeaveGroup.{group}")));
         }
     }
     for traffic in &plan.traffic {
-        // Events need no role.
-        let Destination::Group(to) = &traffic.to else { continue };
+        let to = match &traffic.to {
+            Destination::Group(to) => *to,
+            Destination::Rooms(rooms) => rooms.of(index),
+            // Events need no role, and REST has its key.
+            Destination::Event { .. } | Destination::Users { .. } | Destination::Everybody => {
+                continue;
+            }
+        };
         let role = format!("webpubsub.sendToGroup.{}", group(to));
         if traffic.from.position(population, index).is_some() && !roles.contains(&role) {
             roles.push(role);

@@ -45,7 +45,7 @@ use crate::measure::{LatencyKey, LatencyKind, LatencySet, Stage, StreamBook};
 use crate::net::{Clock, Connector, Pacer};
 use crate::protocol::subprotocol::AckFailure;
 use crate::scenario::Plan;
-use crate::scenario::plan::{Destination, GroupIndex, HANDSHAKE_MAX, Population, Reply};
+use crate::scenario::plan::{Destination, GroupIndex, HANDSHAKE_MAX, Population, Reply, Traffic};
 use crate::secret::Secret;
 
 pub use credentials::claims;
@@ -196,13 +196,32 @@ impl Identity {
     /// Numbers of the streams a group's member receives: of every sender to it, but for its own
     /// where the hub sends nothing back.
     fn streams_to(&self, group: GroupIndex) -> Vec<u32> {
-        let to = Destination::Group(group);
-        let traffic = self.shard.plan.traffic.iter().filter(move |traffic| traffic.to == to);
+        let is_to = |traffic: &Traffic| match &traffic.to {
+            Destination::Group(to) => *to == group,
+            Destination::Rooms(rooms) => {
+                self.population().rooms == Some(*rooms) && rooms.of(self.index) == group
+            }
+            Destination::Users { .. } | Destination::Everybody | Destination::Event { .. } => false,
+        };
+        self.streams_of(is_to)
+    }
+
+    /// Numbers of the streams that reach the client by REST in no group.
+    fn streams_by_rest(&self) -> Vec<u32> {
+        self.streams_of(|traffic| match &traffic.to {
+            Destination::Users { of, .. } => *of == self.population().name,
+            Destination::Everybody => true,
+            Destination::Group(_) | Destination::Rooms(_) | Destination::Event { .. } => false,
+        })
+    }
+
+    fn streams_of(&self, is_meant: impl Fn(&Traffic) -> bool) -> Vec<u32> {
+        let traffic = self.shard.plan.traffic.iter().filter(|traffic| is_meant(traffic));
         traffic
             .flat_map(|traffic| {
                 let own =
                     traffic.from.position(self.population, self.index).filter(|_| traffic.no_echo);
-                let positions = 0..traffic.from.count();
+                let positions = traffic.positions_to(self.index);
                 let others = positions.filter(move |position| Some(*position) != own);
                 others.map(|position| traffic.stream_base + position)
             })
@@ -228,7 +247,11 @@ impl Identity {
         match &traffic.to {
             Destination::Event { reply: Reply::Echo, .. } if is_own => StreamKind::EchoDemanded,
             Destination::Event { reply: Reply::Any, .. } if is_own => StreamKind::Echo,
-            Destination::Event { .. } | Destination::Group(_) => StreamKind::Group,
+            Destination::Event { .. }
+            | Destination::Group(_)
+            | Destination::Rooms(_)
+            | Destination::Users { .. }
+            | Destination::Everybody => StreamKind::Group,
         }
     }
 

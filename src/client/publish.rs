@@ -12,8 +12,7 @@ use crate::measure::LatencyKind;
 use crate::protocol::Subprotocol;
 use crate::protocol::stamp::{STAMP_BYTES, Stamp};
 use crate::protocol::subprotocol::{AckFailure, ClientFrame, Payload};
-use crate::scenario::Plan;
-use crate::scenario::plan::{Destination, Traffic};
+use crate::scenario::plan::{Destination, GroupIndex, Traffic};
 use crate::ws::Opcode;
 
 /// Most messages of one client that wait for `in_flight`; more are counted as not sent.
@@ -152,7 +151,7 @@ impl Publisher {
         let ack_id = settings.acknowledged.then_some(*line.last_ack_id + 1);
         let data = String::from_utf8(data).unwrap_or_default();
         let frame = match me.population().protocol {
-            Subprotocol::Json => json_frame(&me.shard.plan, settings, ack_id, data),
+            Subprotocol::Json => json_frame(me, settings, ack_id, data),
             // Whatever it sends is its event.
             Subprotocol::Simple => data,
         };
@@ -170,7 +169,7 @@ impl Publisher {
             lane.in_flight += 1;
             counts.unacknowledged.set(counts.unacknowledged.get() + 1);
             self.awaited.push_back(Awaited { ack_id, lane: at, sequence, planned_ns, sent_ns });
-        } else if let Destination::Group(_) = settings.to {
+        } else if let Destination::Group(_) | Destination::Rooms(_) = settings.to {
             let position = line.outbox.end();
             self.unhanded.push_back(Unhanded { position, stream: lane.stream, sequence });
         }
@@ -263,18 +262,22 @@ impl Publisher {
 }
 
 /// The frame of a JSON client that sends this.
-fn json_frame(plan: &Plan, settings: &Traffic, ack_id: Option<u64>, data: String) -> String {
+fn json_frame(me: &Identity, settings: &Traffic, ack_id: Option<u64>, data: String) -> String {
     let payload = Payload::Text(data);
+    let to_group = |group: GroupIndex, payload| ClientFrame::SendToGroup {
+        group: me.shard.plan.groups[usize::from(group)].clone(),
+        ack_id,
+        no_echo: settings.no_echo,
+        payload,
+    };
     let frame = match &settings.to {
-        Destination::Group(group) => ClientFrame::SendToGroup {
-            group: plan.groups[usize::from(*group)].clone(),
-            ack_id,
-            no_echo: settings.no_echo,
-            payload,
-        },
+        Destination::Group(group) => to_group(*group, payload),
+        Destination::Rooms(rooms) => to_group(rooms.of(me.index), payload),
         Destination::Event { event, .. } => {
             ClientFrame::Event { event: event.as_str().to_owned(), ack_id, payload }
         }
+        // A plan has these from REST only.
+        Destination::Users { .. } | Destination::Everybody => ClientFrame::Ping,
     };
     frame.print()
 }

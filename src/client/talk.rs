@@ -109,7 +109,11 @@ impl Talk {
             let tracker = || Box::new(DeliveryTracker::new(me.shard.book.clone()));
             talk.replies.get_or_insert_with(tracker).asking(stream);
         }
-        for &group in &me.population().groups {
+        let by_rest = me.streams_by_rest();
+        if !by_rest.is_empty() {
+            talk.tracker.joined(&by_rest);
+        }
+        for group in me.population().groups_of(me.index) {
             match me.population().protocol {
                 Subprotocol::Simple => talk.tracker.joined(&me.streams_to(group)),
                 Subprotocol::Json => talk.ask_to_join(me, group),

@@ -11,7 +11,7 @@ use super::rest::Body;
 use crate::pace;
 use crate::protocol::rest::Operation;
 use crate::protocol::stamp::Stamp;
-use crate::scenario::plan::Destination;
+use crate::scenario::plan::{Destination, Traffic};
 
 /// Sends one traffic until its schedule ends or the sender of `stop` is gone.
 ///
@@ -27,12 +27,6 @@ pub(super) async fn send(hands: Rc<Hands>, traffic: usize, stop: oneshot::Receiv
 /// Returns how many messages the hub did not take.
 async fn send_all(hands: &Hands, traffic: usize, mut stop: oneshot::Receiver<()>) -> u64 {
     let settings = &hands.plan.traffic[traffic];
-    // A plan has no events by REST.
-    let Destination::Group(group) = settings.to else { return 0 };
-    let operation = Operation::SendToGroup {
-        hub: hands.plan.hub_name.clone(),
-        group: hands.plan.groups[usize::from(group)].clone(),
-    };
     let mut caller = hands.caller().ok();
     let mut failed = 0;
     let mut free_since = hands.epoch;
@@ -46,7 +40,12 @@ async fn send_all(hands: &Hands, traffic: usize, mut stop: oneshot::Receiver<()>
         }
         let started = Instant::now();
         hands.record_lag(planned, started.saturating_duration_since(planned.max(free_since)));
-        let stream = settings.stream_base;
+        let Some(Addressed { operation, position, sequence }) =
+            addressed(hands, settings, sequence)
+        else {
+            break;
+        };
+        let stream = settings.stream_base + position;
         hands.book.note_sent(stream, sequence);
         let stamp = Stamp {
             stream,
@@ -70,6 +69,34 @@ async fn send_all(hands: &Hands, traffic: usize, mut stop: oneshot::Receiver<()>
         free_since = Instant::now();
     }
     failed
+}
+
+/// Where a message goes: the call, the stream's position in the traffic, and its number there.
+struct Addressed {
+    operation: Operation,
+    position: u32,
+    sequence: u32,
+}
+
+/// Where message `number` of a traffic goes, counted from 1; `None` of what is not sent by REST.
+fn addressed(hands: &Hands, settings: &Traffic, number: u32) -> Option<Addressed> {
+    let hub = hands.plan.hub_name.clone();
+    let (operation, position, sequence) = match &settings.to {
+        Destination::Group(group) => {
+            let group = hands.plan.groups[usize::from(*group)].clone();
+            (Operation::SendToGroup { hub, group }, 0, number)
+        }
+        Destination::Users { of, count } => {
+            let turn = number - 1;
+            let position = turn % (*count).max(1);
+            let user_id = format!("{of}-{position}");
+            (Operation::SendToUser { hub, user_id }, position, turn / (*count).max(1) + 1)
+        }
+        Destination::Everybody => (Operation::SendToAll { hub }, 0, number),
+        // A plan has none of these by REST.
+        Destination::Rooms(_) | Destination::Event { .. } => return None,
+    };
+    Some(Addressed { operation, position, sequence })
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

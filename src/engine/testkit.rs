@@ -46,6 +46,7 @@ fn population(number: u16, count: u32) -> Population {
         arrival: Arrival::Open { start: Duration::ZERO, schedule: ArrivalSchedule::Burst },
         protocol: Subprotocol::Json,
         groups: vec![0],
+        rooms: None,
         user: UserPolicy::PerClient,
         behaviours: Vec::new(),
         buffers: SocketBuffers::default(),

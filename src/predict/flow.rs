@@ -73,27 +73,45 @@ fn is_from_all_of(plan: &Plan, traffic: &Traffic, population: &Population) -> bo
 }
 
 /// Messages per second that a traffic brings each of those it reaches: those of all senders to a
-/// group, and the answers to a client's own events.
+/// group or a room, a part of those to one user after the other, and the answers to a client's own
+/// events.
 pub(super) fn messages_per_second(traffic: &Traffic) -> f64 {
     match traffic.to {
-        Destination::Group(_) => traffic.rate * f64::from(traffic.from.count()),
+        Destination::Group(_) | Destination::Everybody | Destination::Rooms(_) => {
+            traffic.rate * f64::from(senders_to_each(traffic))
+        }
+        Destination::Users { count, .. } => traffic.rate / f64::from(count.max(1)),
         Destination::Event { .. } => traffic.rate,
+    }
+}
+
+/// Senders whose messages reach the same client, at most.
+fn senders_to_each(traffic: &Traffic) -> u32 {
+    match traffic.to {
+        Destination::Rooms(rooms) => rooms.members.min(traffic.from.count()),
+        _ => traffic.from.count(),
     }
 }
 
 /// Messages that a traffic brings each of those it reaches, over the whole run.
 pub(super) fn messages_to_each(plan: &Plan, traffic: &Traffic) -> u64 {
-    let senders = match traffic.to {
-        Destination::Group(_) => u64::from(traffic.from.count()),
-        Destination::Event { .. } => 1,
-    };
-    messages_per_sender(plan, traffic).saturating_mul(senders)
+    let each = messages_per_sender(plan, traffic);
+    match traffic.to {
+        Destination::Group(_) | Destination::Everybody | Destination::Rooms(_) => {
+            each.saturating_mul(u64::from(senders_to_each(traffic)))
+        }
+        Destination::Users { count, .. } => each.div_ceil(u64::from(count.max(1))),
+        Destination::Event { .. } => each,
+    }
 }
 
 /// Whether an event handler of the hub takes the events of a traffic.
 pub(super) fn is_handled(plan: &Plan, traffic: &Traffic) -> bool {
     match &traffic.to {
-        Destination::Group(_) => false,
+        Destination::Group(_)
+        | Destination::Rooms(_)
+        | Destination::Users { .. }
+        | Destination::Everybody => false,
         Destination::Event { event, .. } => {
             plan.hub.events.handler_of(&Event::User(event.clone())).is_some()
         }

@@ -169,8 +169,13 @@ fn slowest(population: &Population) -> Reading {
 /// Connections that one message of a traffic goes to, at most: of an event that a handler takes,
 /// its sender, to which the handler may answer.
 fn receivers(plan: &Plan, traffic: &Traffic) -> u64 {
-    if let Destination::Event { .. } = traffic.to {
-        return u64::from(flow::is_handled(plan, traffic));
+    match traffic.to {
+        Destination::Event { .. } => return u64::from(flow::is_handled(plan, traffic)),
+        Destination::Users { .. } => return 1,
+        Destination::Rooms(rooms) => {
+            return u64::from(rooms.members).saturating_sub(u64::from(traffic.no_echo));
+        }
+        Destination::Group(_) | Destination::Everybody => {}
     }
     let members = plan
         .populations

@@ -554,6 +554,9 @@ pub fn traffic(plan: &Plan, value: &Traffic) -> String {
             let group = plan.groups.get(usize::from(*group)).map_or("?", String::as_str);
             format!("to group {group}")
         }
+        Destination::Rooms(rooms) => format!("to its room of {}", rooms.members),
+        Destination::Users { of, count } => format!("to one after the other of {count} {of}"),
+        Destination::Everybody => "to everybody".to_owned(),
         Destination::Event { event, reply: Reply::Any } => format!("as event {}", event.as_str()),
         Destination::Event { event, reply: Reply::Echo } => {
             format!("as event {}, which comes back", event.as_str())

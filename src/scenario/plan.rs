@@ -127,8 +127,11 @@ pub struct Population {
     pub arrival: Arrival,
     /// What they speak.
     pub protocol: Subprotocol,
-    /// Groups they are in while connected.
+    /// Groups that all of them are in while connected.
     pub groups: Vec<GroupIndex>,
+    /// Groups of their own that they are dealt out to besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rooms: Option<Rooms>,
     /// User ids.
     pub user: UserPolicy,
     /// What they do or fail to do; empty is steady.

@@ -597,7 +597,14 @@ impl One<'_> {
                             let group = group.cloned().unwrap_or_default();
                             MessageFrom::Group { group, from_user_id }
                         }
-                        Destination::Event { .. } => MessageFrom::Server,
+                        Destination::Rooms(_) => {
+                            let rooms = self.population.count;
+                            let group = format!("{}/{rooms}", self.population.name);
+                            MessageFrom::Group { group, from_user_id }
+                        }
+                        Destination::Event { .. }
+                        | Destination::Users { .. }
+                        | Destination::Everybody => MessageFrom::Server,
                     };
                     let payload = Payload::Text(".".repeat(size));
                     ServerFrame::Message { from, payload }.print().len()

@@ -185,7 +185,8 @@ pub(super) fn plan(
     context.groups = population::groups(&context, file);
     let context = context;
 
-    let populations: Vec<Option<Population>> = population::all(&context, file);
+    let mut populations: Vec<Option<Population>> = population::all(&context, file);
+    let rooms = population::rooms(&context, file, &mut populations);
     let hub = hub::settings(&context, file.hub.as_ref(), &populations, overrides, arguments);
     let (traffic, streams) = traffic::all(&context, file, &populations, &hub);
     let faults = fault::all(&context, file, &populations);
@@ -222,7 +223,7 @@ pub(super) fn plan(
         upstream,
         requires,
         populations: populations.into_iter().flatten().collect(),
-        groups: context.groups,
+        groups: context.groups.into_iter().chain(rooms).collect(),
         traffic,
         streams,
         faults,

@@ -8,7 +8,7 @@ use super::super::file::{
 };
 use super::super::plan::{
     Arrival, ArrivalSchedule, FaultAt, FirstAttempt, Jitter, Population, RampStage, Reconnect,
-    ReconnectAfter, ReconnectPolicy, Scaling, TokenPolicy, UserPolicy,
+    ReconnectAfter, ReconnectPolicy, Rooms, Scaling, TokenPolicy, UserPolicy,
 };
 use super::super::problem::{Place, Problem, one_of};
 use super::super::units::{Count, First, Lasting, Rate, ShareRate};
@@ -50,6 +50,42 @@ pub(super) fn groups(context: &Context<'_>, file: &ScenarioFile) -> Vec<String> 
     groups
 }
 
+/// Deals populations out to rooms; returns the names of the rooms, which stand behind all groups.
+pub(super) fn rooms(
+    context: &Context<'_>,
+    file: &ScenarioFile,
+    populations: &mut [Option<Population>],
+) -> Vec<String> {
+    let mut names = Vec::new();
+    let files = file.populations.get().into_iter().flat_map(|populations| &populations.0);
+    for ((_, file), population) in files.zip(populations) {
+        let (Some(file), Some(population)) = (file.get(), population) else { continue };
+        let Some(at) = &file.rooms else { continue };
+        let Some(&Count(members)) = at.get() else { continue };
+        if members == 0 {
+            context.push(
+                Problem::new(at.place, format!("`{}` cannot be 0", at.path))
+                    .label("expected at least one client in each room"),
+            );
+            continue;
+        }
+        let first = context.groups.len() + names.len();
+        let rooms = population.count.div_ceil(members);
+        let last = first.saturating_add(rooms as usize);
+        let Some(first) = u16::try_from(first).ok().filter(|_| last <= usize::from(u16::MAX))
+        else {
+            context.push(
+                Problem::new(at.place, format!("`{}` makes too many rooms", at.path))
+                    .label(format!("expected at most {} groups and rooms in all", u16::MAX)),
+            );
+            continue;
+        };
+        names.extend((0..rooms).map(|room| format!("{}/{room}", population.name)));
+        population.rooms = Some(Rooms { first, members });
+    }
+    names
+}
+
 /// Every population, in file order; `None` where its table could not be read.
 pub(super) fn all(context: &Context<'_>, file: &ScenarioFile) -> Vec<Option<Population>> {
     let Some(populations) = file.populations.get() else { return Vec::new() };
@@ -73,6 +109,7 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
         arrival: arrived.clone().unwrap_or(EVERYBODY_AT_ONCE),
         protocol,
         groups: file.groups().iter().filter_map(|group| context.group(group)).collect(),
+        rooms: None,
         user: user(context, file.user.as_ref()),
         behaviours: behaviour::all(context, file.behaviour.as_ref(), protocol),
         buffers: link::buffers(context, file),

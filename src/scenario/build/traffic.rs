@@ -3,9 +3,9 @@
 use super::super::file::{ReplyFile, ScenarioFile, ToFile, TrafficFile};
 use super::super::plan::{
     CLIENT_FRAME_HEADER_BYTES_MAX, Destination, OUTBOX_BYTES_MAX, Population, Reply, Senders,
-    Traffic,
+    Traffic, UserPolicy,
 };
-use super::super::problem::{Problem, suggestion};
+use super::super::problem::{Place, Problem, suggestion};
 use super::super::units::{Count, Rate, Size};
 use super::roster::REST;
 use super::{At, Context};
@@ -33,7 +33,7 @@ pub(super) fn all(
         let (Some(name), Some(traffic)) = (name.get(), at.get()) else { continue };
         if let Some(mut traffic) = one(context, name, traffic, populations, hub) {
             traffic.stream_base = streams;
-            streams = streams.saturating_add(traffic.from.count());
+            streams = streams.saturating_add(traffic.streams());
             all.push(traffic);
         }
     }
@@ -49,7 +49,8 @@ fn one(
 ) -> Option<Traffic> {
     let from = senders(context, &file.from, populations);
     let speaks = from.as_ref().map(|from| speaks(from, populations));
-    let to = file.to.get().and_then(|to| destination(context, file, to));
+    let to = file.to.get();
+    let to = to.and_then(|to| destination(context, file, to, from.as_ref(), populations));
     let rate = rate(context, &file.rate);
     let size = size(context, file, from.as_ref(), speaks, hub);
     let start = context.start(file.start.as_ref());
@@ -103,55 +104,145 @@ fn speaks(from: &Senders, populations: &[Option<Population>]) -> Speaks {
     }
 }
 
-/// The group or the event that `to` names, and what goes with it.
-fn destination(context: &Context<'_>, file: &TrafficFile, to: &ToFile) -> Option<Destination> {
-    match (&to.group, &to.event) {
-        (Some(group), None) => {
-            if let Some(at) = &file.reply {
-                context.push(
-                    Problem::new(at.place, "a group does not answer")
-                        .label("expected nothing here: this is about event handlers")
-                        .also(group.place, "sent to a group"),
-                );
-            }
-            context.group(group).map(Destination::Group)
-        }
-        (None, Some(event)) => {
-            if let Some(at) = &file.no_echo {
-                context.push(
-                    Problem::new(at.place, "an event goes to its handler alone")
-                        .label("expected nothing here: this is about groups")
-                        .also(event.place, "sent as an event"),
-                );
-            }
-            let name = EventName::parse(event.get()?);
-            let name = name.map_err(|why| {
-                context.push(
-                    Problem::new(event.place, format!("`{}` is not acceptable", event.path))
-                        .label(why),
-                );
-            });
-            let reply = match file.reply.as_ref().and_then(At::get) {
-                None | Some(ReplyFile::Any) => Reply::Any,
-                Some(ReplyFile::Echo) => Reply::Echo,
-            };
-            Some(Destination::Event { event: name.ok()?, reply })
-        }
-        (Some(group), Some(event)) => {
-            context.push(
-                Problem::new(event.place, format!("`{}` names two receivers", file.to.path))
-                    .label("expected either a group or an event")
-                    .also(group.place, "the group"),
-            );
-            None
-        }
-        (None, None) => {
-            context.push(
-                Problem::new(file.to.place, format!("`{}` names no receiver", file.to.path))
-                    .label("expected { group = \"…\" } or { event = \"…\" }"),
-            );
-            None
-        }
+/// What `to` names, and what goes with it.
+fn destination(
+    context: &Context<'_>,
+    file: &TrafficFile,
+    to: &ToFile,
+    from: Option<&Senders>,
+    populations: &[Option<Population>],
+) -> Option<Destination> {
+    let ToFile { group, rooms, users, everybody, event } = to;
+    let named = [
+        group.as_ref().map(|at| at.place),
+        rooms.as_ref().map(|at| at.place),
+        users.as_ref().map(|at| at.place),
+        everybody.as_ref().map(|at| at.place),
+        event.as_ref().map(|at| at.place),
+    ];
+    let mut named = named.into_iter().flatten();
+    let (first, second) = (named.next(), named.next());
+    if let (Some(first), Some(second)) = (first, second) {
+        context.push(
+            Problem::new(second, format!("`{}` names two receivers", file.to.path))
+                .label("expected one of them")
+                .also(first, "the other"),
+        );
+        return None;
+    }
+    if let (Some(at), None, Some(place)) = (&file.reply, event, first) {
+        context.push(
+            Problem::new(at.place, "only an event handler answers")
+                .label("expected nothing here: this is about events")
+                .also(place, "sent to clients"),
+        );
+    }
+    if let (Some(at), None, None, Some(place)) = (&file.no_echo, group, rooms, first) {
+        context.push(
+            Problem::new(at.place, "only groups send a message back to its sender")
+                .label("expected nothing here: this is about groups and rooms")
+                .also(place, "sent elsewhere"),
+        );
+    }
+    if let Some(group) = group {
+        return context.group(group).map(Destination::Group);
+    }
+    if let Some(at) = rooms {
+        return own_rooms(context, file, at.place, from?, populations);
+    }
+    if let Some(users) = users {
+        only_by_rest(context, file, users.place, from?);
+        return self::users(context, users, populations);
+    }
+    if let Some(at) = everybody {
+        only_by_rest(context, file, at.place, from?);
+        return Some(Destination::Everybody);
+    }
+    let Some(event) = event else {
+        context.push(
+            Problem::new(file.to.place, format!("`{}` names no receiver", file.to.path))
+                .label("expected { group = \"…\" }, { rooms = {} }, { users = \"…\" },")
+                .help("or { everybody = {} } or { event = \"…\" }"),
+        );
+        return None;
+    };
+    let name = EventName::parse(event.get()?);
+    let name = name.map_err(|why| {
+        context.push(
+            Problem::new(event.place, format!("`{}` is not acceptable", event.path)).label(why),
+        );
+    });
+    let reply = match file.reply.as_ref().and_then(At::get) {
+        None | Some(ReplyFile::Any) => Reply::Any,
+        Some(ReplyFile::Echo) => Reply::Echo,
+    };
+    Some(Destination::Event { event: name.ok()?, reply })
+}
+
+/// The rooms of the senders' population.
+fn own_rooms(
+    context: &Context<'_>,
+    file: &TrafficFile,
+    place: Place,
+    from: &Senders,
+    populations: &[Option<Population>],
+) -> Option<Destination> {
+    let Senders::Clients { population, .. } = from else {
+        context.push(
+            Problem::new(place, "the application server is in no room")
+                .label("expected a group, users or everybody")
+                .also(file.from.place, "sent by REST"),
+        );
+        return None;
+    };
+    let senders = populations.get(usize::from(*population))?.as_ref()?;
+    let Some(rooms) = senders.rooms else {
+        context.push(
+            Problem::new(place, format!("`{}` is in no rooms", senders.name))
+                .label("expected senders of a population that has them")
+                .also(file.from.place, "the senders")
+                .help(format!("set populations.{}.rooms = 10", senders.name)),
+        );
+        return None;
+    };
+    Some(Destination::Rooms(rooms))
+}
+
+fn users(
+    context: &Context<'_>,
+    at: &At<String>,
+    populations: &[Option<Population>],
+) -> Option<Destination> {
+    let name = at.get()?;
+    let Some(index) = context.roster.0.iter().position(|member| member.name == *name) else {
+        let names = context.roster.0.iter().map(|member| member.name.as_str());
+        let help = suggestion(name, names).filter(|_| !at.place.hidden);
+        context.push(
+            Problem::new(at.place, format!("there is no population {}", at.place.show(name)))
+                .label("expected the name of a population")
+                .maybe_help(help),
+        );
+        return None;
+    };
+    let population = populations.get(index)?.as_ref()?;
+    if population.user != UserPolicy::PerClient {
+        context.push(
+            Problem::new(at.place, format!("clients of `{name}` have no user id of their own"))
+                .label("expected a population whose `user` is \"per-client\", the default"),
+        );
+        return None;
+    }
+    Some(Destination::Users { of: name.clone(), count: population.count })
+}
+
+fn only_by_rest(context: &Context<'_>, file: &TrafficFile, place: Place, from: &Senders) {
+    if *from != Senders::Rest {
+        context.push(
+            Problem::new(place, "clients can send to groups and as events only")
+                .label("expected { group = \"…\" }, { rooms = {} } or { event = \"…\" }")
+                .also(file.from.place, "sent by clients")
+                .help("set from = \"rest\""),
+        );
     }
 }
 
@@ -360,6 +451,15 @@ fn check_frames(context: &Context<'_>, file: &TrafficFile, to: &Destination) {
                 .help(format!("or set populations.{name}.protocol = \"json\"")),
             );
         }
+        Destination::Rooms(_) => {
+            context.push(
+                Problem::new(file.from.place, format!("`{name}` cannot publish to a group"))
+                    .label("simple clients have no frame for it")
+                    .help(format!("set populations.{name}.protocol = \"json\"")),
+            );
+        }
+        // Only REST has these.
+        Destination::Users { .. } | Destination::Everybody => {}
         Destination::Event { .. } => {}
     }
     let asked = file.acknowledged.as_ref().filter(|at| at.get() == Some(&true));

@@ -150,10 +150,19 @@ pub(super) struct TrafficFile {
 /// Who receives: exactly one of them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["group"] }, { "required": ["event"] }]))]
+#[schemars(extend("oneOf" = [
+    { "required": ["group"] }, { "required": ["rooms"] }, { "required": ["users"] },
+    { "required": ["everybody"] }, { "required": ["event"] },
+]))]
 pub(super) struct ToFile {
     /// The members of this group.
     pub group: Option<At<String>>,
+    /// The room that each sender is in.
+    pub rooms: Option<At<EmptyFile>>,
+    /// One user of this population after the other, by REST.
+    pub users: Option<At<String>>,
+    /// Every connection, by REST.
+    pub everybody: Option<At<EmptyFile>>,
     /// The event handler that takes this user event. All that simple clients send is `message`.
     pub event: Option<At<String>>,
 }

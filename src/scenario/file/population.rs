@@ -21,6 +21,9 @@ pub(in crate::scenario) struct PopulationFile {
     pub protocol: Option<At<Subprotocol>>,
     /// Groups they are in while connected.
     pub groups: Option<At<Vec<At<String>>>>,
+    /// Groups of so many, dealt out in order: the first clients are in one, the next in another.
+    /// Default: none.
+    pub rooms: Option<At<Count>>,
     /// Their user ids. Default `per-client`.
     pub user: Option<At<UserFile>>,
     /// What they do or fail to do. Default: everything right.

@@ -1,8 +1,9 @@
 //! Load on the hub: who sends what to whom, and when.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{GroupIndex, Plan, Population, PopulationIndex};
 use crate::protocol::webhook::EventName;
@@ -48,6 +49,9 @@ impl Traffic {
     pub fn reaches(&self, population: &Population) -> bool {
         match &self.to {
             Destination::Group(group) => population.groups.contains(group),
+            Destination::Rooms(rooms) => population.rooms == Some(*rooms),
+            Destination::Users { of, .. } => population.name == *of,
+            Destination::Everybody => true,
             Destination::Event { .. } => false,
         }
     }
@@ -56,6 +60,34 @@ impl Traffic {
     #[must_use]
     pub fn is_from(&self, index: PopulationIndex) -> bool {
         matches!(self.from, Senders::Clients { population, .. } if population == index)
+    }
+
+    /// How many streams of numbered messages it has: one per sender, and one per receiver where
+    /// its messages go to one user after the other.
+    #[must_use]
+    pub const fn streams(&self) -> u32 {
+        match self.to {
+            Destination::Users { count, .. } => count,
+            _ => self.from.count(),
+        }
+    }
+
+    /// Which of the traffic's streams bring messages to a client that is in a room or is a user,
+    /// counted from its first: a range of positions. Everything, for what reaches everybody.
+    #[must_use]
+    pub fn positions_to(&self, index: u32) -> Range<u32> {
+        let all = 0..self.streams();
+        match (&self.to, &self.from) {
+            (Destination::Users { .. }, _) => index..index.saturating_add(1),
+            (Destination::Rooms(rooms), Senders::Clients { first, count, .. }) => {
+                let members = rooms.members.max(1);
+                let begin = index / members * members;
+                let end = begin.saturating_add(members);
+                let inside = |of: u32| of.saturating_sub(*first).min(*count);
+                inside(begin)..inside(end)
+            }
+            _ => all,
+        }
     }
 
     /// Whether every message is to come back to its sender from the event handler.
@@ -71,6 +103,18 @@ impl Traffic {
 pub enum Destination {
     /// To the members of a group.
     Group(GroupIndex),
+    /// From each sender to the room that it is in.
+    Rooms(Rooms),
+    /// By REST to one user of a population after the other.
+    Users {
+        /// Name of the population.
+        of: String,
+        /// How many users it has.
+        count: u32,
+    },
+    /// By REST to every connection.
+    #[serde(serialize_with = "everybody")]
+    Everybody,
     /// To the event handler that takes this user event.
     Event {
         /// Which; `message` of simple clients, whose every frame is that.
@@ -78,6 +122,37 @@ pub enum Destination {
         /// What the handler is to answer.
         reply: Reply,
     },
+}
+
+fn everybody<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("everybody")
+}
+
+/// Groups of a population's own, each of so many of its clients: clients `0..members` are in the
+/// first, the next ones in the second, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Rooms {
+    /// The first of the groups; the others follow.
+    pub first: GroupIndex,
+    /// Clients in each, but for what the last has.
+    pub members: u32,
+}
+
+impl Rooms {
+    /// The room of a client.
+    #[must_use]
+    pub fn of(&self, index: u32) -> GroupIndex {
+        let room = u16::try_from(index / self.members.max(1)).unwrap_or(GroupIndex::MAX);
+        self.first.saturating_add(room)
+    }
+}
+
+impl Population {
+    /// The groups of one of its clients.
+    pub fn groups_of(&self, index: u32) -> impl Iterator<Item = GroupIndex> + '_ {
+        let room = self.rooms.as_ref().map(|rooms| rooms.of(index));
+        self.groups.iter().copied().chain(room)
+    }
 }
 
 /// What an event handler is to answer to a user event.
@@ -135,6 +210,6 @@ impl Plan {
     pub fn traffic_of(&self, stream: u32) -> Option<&Traffic> {
         let after = self.traffic.partition_point(|traffic| traffic.stream_base <= stream);
         let traffic = self.traffic.get(after.checked_sub(1)?)?;
-        (stream - traffic.stream_base < traffic.from.count()).then_some(traffic)
+        (stream - traffic.stream_base < traffic.streams()).then_some(traffic)
     }
 }
