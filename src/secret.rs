@@ -39,7 +39,7 @@ impl fmt::Display for Secret {
 }
 
 /// Replaces secrets inside free text: the values it was given, `AccessKey=…`, `access_token=…`,
-/// `Bearer …`, and anything that looks like a JSON web token.
+/// `Bearer …`, `code=…` in the query of a URL, and anything that looks like a JSON web token.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
     known: Vec<Secret>,
@@ -64,7 +64,7 @@ impl Redactor {
         for secret in &self.known {
             out = out.replace(secret.expose(), MASK);
         }
-        for name in ["AccessKey", "access_token", "awps_reconnection_token"] {
+        for name in ["AccessKey", "access_token", "awps_reconnection_token", "?code", "&code"] {
             out = mask_after(&out, name, Binding::Sign);
         }
         out = mask_after(&out, "Bearer", Binding::Space);
@@ -167,6 +167,18 @@ mod tests {
             let clean = redactor.redact(text);
             assert!(!clean.contains("s3cret") && !clean.contains("x=="), "{text}: {clean}");
             assert!(clean.contains(MASK), "{text}: {clean}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_function_app_in_a_url_is_masked() {
+        let redact = |text: &str| Redactor::default().redact(text);
+        for (text, clean) in [
+            ("url = \"http://h/{x}?code=s3cret==\"", "url = \"http://h/{x}?code=***\""),
+            ("'http://h/?a=1&code=s3cret&b=2'", "'http://h/?a=1&code=***&b=2'"),
+            ("got status code=404", "got status code=404"),
+        ] {
+            assert_eq!(redact(text), clean);
         }
     }
 

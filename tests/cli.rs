@@ -426,6 +426,26 @@ fn secrets_are_never_printed_wherever_they_are_typed() {
 }
 
 #[test]
+fn the_key_of_a_handlers_url_is_in_no_error_no_replay_and_no_file() {
+    let url = |template: &str| format!("hub.event_handlers.0.url={template}?code={KEY}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = squall(folder.path());
+    wrong.args(["check", "abuse-protection-401", "--set", &url("http://upstream/{nothing}")]);
+    without_the_key(wrong).code(2).stderr(contains("?code=***"));
+    // Let in where it expects to be refused: a failure, with all that is told of one.
+    let mut failing = squall(folder.path());
+    failing.args(["run", "abuse-protection-401", "--world", "virtual", "--seeds", "1"]);
+    failing.args(["--set", &format!("upstream.key={KEY}"), "--set", &url("http://upstream/x")]);
+    without_the_key(failing).code(99).stdout(contains("?code=***").and(contains("replay")));
+    for run in fs::read_dir(folder.path().join("squall-runs")).unwrap() {
+        for file in fs::read_dir(run.unwrap().path()).unwrap() {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            assert!(!text.contains(KEY), "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_known_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     for flag in ["--junit", "--markdown"] {

@@ -110,6 +110,23 @@ fn variants(text: &str) -> Vec<String> {
     variants
 }
 
+#[test]
+fn every_log_line_that_an_upstream_scenario_expects_is_told_byte_for_byte() {
+    let mut count = 0;
+    for (_, name, text) in shipped().into_iter().filter(|(folder, ..)| folder == "upstream") {
+        let scenario = as_json(&text);
+        for line in scenario["expect_log"].as_array().into_iter().flatten() {
+            assert!(line["message"].is_string(), "{name}: {line}");
+            count += 1;
+        }
+        for variant in variants(&text) {
+            let is_new = variant.contains("expect_log=") || variant.contains(".event=");
+            assert!(!is_new || variant.contains("message"), "{name} {variant}");
+        }
+    }
+    assert!(count > 0);
+}
+
 /// Runs `squall run` with these arguments, and more, in the virtual world.
 #[cfg(unix)]
 fn run_virtually(folder: &Path, name: &str, arguments: &str) -> Output {

@@ -15,7 +15,7 @@ use crate::predict::{
     Need, Refusal,
 };
 use crate::report::table::{self, Column};
-use crate::report::{text, words};
+use crate::report::{text, upstream, words};
 use crate::scenario::Plan;
 use crate::scenario::plan::search::{Order, Search, SetValue, Until};
 use crate::scenario::plan::{Arrival, Claim, Population, PopulationIndex};
@@ -388,7 +388,7 @@ const fn until_words(search: &Search) -> &'static str {
     }
 }
 
-/// Arrivals, windows of behaviours, traffic and faults, by time.
+/// Arrivals, windows of behaviours, traffic, faults and the event handler's server, by time.
 fn timeline(plan: &Plan) -> Vec<(Duration, String)> {
     let mut rows = Vec::new();
     for population in &plan.populations {
@@ -414,6 +414,9 @@ fn timeline(plan: &Plan) -> Vec<(Duration, String)> {
     }
     for fault in &plan.faults {
         rows.push((fault.at, words::fault(plan, &fault.fault)));
+    }
+    if let Some(script) = &plan.upstream {
+        rows.extend(upstream::timeline(script));
     }
     rows.push((plan.duration, "the end, at the latest".to_owned()));
     rows.sort_by_key(|(at, _)| *at);

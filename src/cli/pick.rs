@@ -134,7 +134,7 @@ pub struct Picked {
     pub typed: Vec<String>,
     /// Where each of them came from.
     pub origins: Vec<Origin>,
-    /// Values of `${env:NAME}`, never to be shown.
+    /// Values of `${env:NAME}` and keys of `[upstream]`, never to be shown.
     pub secrets: Vec<Secret>,
 }
 
@@ -200,6 +200,7 @@ pub fn load(arguments: &PickArguments) -> Result<Picked, CliError> {
     plans.sort_by_key(|(plan, ..)| (position(plan).is_none(), position(plan), plan.duration));
     let mut picked = Picked { plans: Vec::new(), typed: Vec::new(), origins: Vec::new(), secrets };
     for (plan, typed, origin) in plans {
+        picked.secrets.extend(plan.upstream.as_ref().and_then(|script| script.key.clone()));
         picked.plans.push(plan);
         picked.typed.push(typed);
         picked.origins.push(origin);

@@ -147,8 +147,14 @@ impl Fault {
         }
     }
 
-    /// What the service's log says of it; nothing where that is not known.
-    pub fn log(&self, options: &CheckOptions, subject: &Subject<'_>) -> Option<LogLine> {
+    /// What the service's log says of it; nothing where that is not known. `body` is that of the
+    /// answer.
+    pub fn log(
+        &self,
+        options: &CheckOptions,
+        subject: &Subject<'_>,
+        body: &str,
+    ) -> Option<LogLine> {
         let hub = &options.hub;
         let (event, message) = match (self, subject) {
             (Self::Unreached(_) | Self::TimedOut(_) | Self::Broken, Subject::Validation(url)) => {
@@ -166,13 +172,9 @@ impl Fault {
                 WebhookFailure::AbuseProtectionResponseInvalidStatusCode,
                 texts::invalid_status(url, self.status()?),
             ),
-            (Self::TargetInvalid(status), Subject::Event(_)) => (
-                WebhookFailure::HttpHandlerUnexpectedResponse,
-                texts::unexpected_handshake_response(*status, texts::TARGET_INVALID),
-            ),
             (_, Subject::Event(event)) => (
                 WebhookFailure::HttpHandlerUnexpectedResponse,
-                texts::unexpected_response(hub, event, self.status()?),
+                texts::unexpected(hub, event, self.status()?, body.as_bytes()),
             ),
         };
         Some(LogLine { event: event.name(), message })

@@ -193,6 +193,17 @@ pub enum Reply {
     Nothing(String),
 }
 
+impl Reply {
+    /// Start of the body; empty where there is none.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        match self {
+            Self::Answer { body, .. } => body,
+            Self::Nothing(_) => "",
+        }
+    }
+}
+
 /// A record of the service's live trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogLine {

@@ -218,7 +218,8 @@ impl<'a, T: FnMut(Told<'_>)> Checker<'a, T> {
                 let mut finding = Finding::new(check, Outcome::Fail, fault.what())
                     .guided(fault.guide(subject))
                     .changed(fault.change(self.options, subject));
-                finding.log = fault.log(self.options, subject);
+                let body = exchanges.last().map_or("", |last| last.reply.body());
+                finding.log = fault.log(self.options, subject, body);
                 finding
             }
         };
@@ -280,7 +281,7 @@ impl<'a, T: FnMut(Told<'_>)> Checker<'a, T> {
         let mut finding = Finding::new(CheckName::Reach, Outcome::Fail, fault.what())
             .guided(fault.guide(&subject))
             .changed(fault.change(options, &subject));
-        finding.log = fault.log(options, &subject);
+        finding.log = fault.log(options, &subject, "");
         self.found(finding);
         false
     }

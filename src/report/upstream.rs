@@ -1,11 +1,68 @@
-//! What a scripted application server saw, in words.
+//! What a scripted application server will do, and what it saw, in words.
 
 use std::fmt::Write as _;
+
+use std::time::Duration;
 
 use super::table::{self, Column, INDENT};
 use super::words;
 use crate::protocol::webhook::UpstreamCounts;
 use crate::protocol::webhook::counts::RequestCounts;
+use crate::scenario::UpstreamScript;
+use crate::scenario::plan::{AnswerWhat, HowOften, UpstreamAnswer, UpstreamOn, Window};
+
+/// What a script has happen, and when: sleep, downtime, and rules that do not always hold.
+#[must_use]
+pub fn timeline(script: &UpstreamScript) -> Vec<(Duration, String)> {
+    let until = |window: &Window| {
+        window.until.map_or_else(String::new, |until| format!(", until {}", words::duration(until)))
+    };
+    let cold = script.cold_start.iter().map(|cold| {
+        let lasting = words::duration(cold.lasting);
+        (Duration::ZERO, format!("the application server sleeps; to wake it takes {lasting}"))
+    });
+    let down = script
+        .down
+        .iter()
+        .map(|window| (window.from, format!("the application server is down{}", until(window))));
+    let rules = script.rules.iter().filter(|rule| rule.window != Window::ALWAYS).map(|rule| {
+        let share = match rule.how_often {
+            HowOften::Always => String::new(),
+            HowOften::First(count) => format!("the first {} of ", words::number(count.into())),
+            HowOften::Chance(share) => format!("{} of ", words::percent(share)),
+        };
+        let what = format!("{share}{} {}", kinds(&rule.on), answered(&rule.answer));
+        (rule.window.from, format!("{what}{}", until(&rule.window)))
+    });
+    cold.chain(down).chain(rules).collect()
+}
+
+fn kinds(on: &[UpstreamOn]) -> String {
+    let kind = |on: &UpstreamOn| match on {
+        UpstreamOn::Kind(kind) => kind.to_string(),
+        UpstreamOn::EveryUserEvent => "user events".to_owned(),
+    };
+    let kinds: Vec<_> = on.iter().map(kind).collect();
+    if kinds.is_empty() { "every request".to_owned() } else { kinds.join(" and ") }
+}
+
+fn answered(answer: &UpstreamAnswer) -> String {
+    let mut out = match &answer.what {
+        AnswerWhat::Respond(response) => match response.status {
+            Some(status) => format!("answered with {status}"),
+            None => "answered".to_owned(),
+        },
+        AnswerWhat::Reset => "reset".to_owned(),
+        AnswerWhat::Close => "broken off".to_owned(),
+    };
+    let (from, to) = (answer.delay.from, answer.delay.to);
+    if from == to && !to.is_zero() {
+        let _ = write!(out, " after {}", words::duration(to));
+    } else if !to.is_zero() {
+        let _ = write!(out, " after {} to {}", words::duration(from), words::duration(to));
+    }
+    out
+}
 
 /// A row per kind of request, and what there is to say besides.
 #[must_use]
@@ -100,6 +157,37 @@ mod tests {
     use super::*;
     use crate::protocol::webhook::RequestKind;
     use crate::protocol::webhook::counts::{SignatureCounts, ValidationCounts};
+
+    #[test]
+    fn what_does_not_always_hold_is_told_with_its_time() {
+        let script = crate::scenario::load_upstream(
+            &crate::scenario::Source {
+                name: "x".into(),
+                origin: "x".into(),
+                text: r#"
+cold_start = { lasting = "3s" }
+down = [{ from = "3s", until = "5s" }]
+rules = [
+    { on = ["connect"], until = "4s", answer = { delay = "3s" } },
+    { on = ["*"], first = 2, from = "1s", answer = { reset = {} } },
+    { answer = { status = 500 } },
+]"#
+                .into(),
+            },
+            &|_| None,
+        );
+        let told = timeline(&script.unwrap());
+        let told: Vec<_> = told.iter().map(|(at, what)| (at.as_secs(), what.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (0, "the application server sleeps; to wake it takes 3 s"),
+                (3, "the application server is down, until 5 s"),
+                (0, "connect answered after 3 s, until 4 s"),
+                (1, "the first 2 of user events reset"),
+            ]
+        );
+    }
 
     #[test]
     fn counts_stand_in_a_table_and_nothing_is_said_of_what_did_not_come() {

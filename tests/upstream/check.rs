@@ -266,6 +266,30 @@ fn a_handler_that_answers_badly_names_the_event_and_what_to_change() {
 }
 
 #[test]
+fn the_log_line_of_an_answer_is_the_one_that_a_hub_writes() {
+    let answer = r#"status = 503, body = "overloaded""#;
+    for (event, check, message) in [
+        (
+            "connect",
+            "connect",
+            "Sending message during operation handshake got unexpected response with status code \
+             503. Detail: Get error from upstream: 'overloaded'",
+        ),
+        (
+            "message",
+            "text",
+            "Sending message during operation hub:chat,event:message,type:user,category:messages \
+             got unexpected response with status code 503.",
+        ),
+    ] {
+        let checked = Handler::start(&rule(&format!("{event:?}"), answer)).check(&[]);
+        let log = &checked.finding(check)["log"];
+        assert_eq!(log["event"], "HttpHandlerUnexpectedResponse");
+        assert_eq!(log["message"], message, "{log:#}");
+    }
+}
+
+#[test]
 fn a_handler_of_another_hub_is_told_by_its_words() {
     let handler = Handler::start("verify = \"reject\"");
     let string = format!("Endpoint=https://my.webpubsub.azure.com;AccessKey={KEY};Version=1.0;");

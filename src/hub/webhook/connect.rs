@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::super::state::Hub;
 use super::dialogue::Dialogue;
-use super::send::{Failure, Outgoing, Sent, own_words, send, unexpected};
+use super::send::{Failure, Outgoing, Sent, send};
 use crate::net::http::HttpAnswer;
 use crate::protocol::CloseCategory;
 use crate::protocol::control::UpstreamCall;
@@ -92,9 +92,11 @@ fn refusal(dialogue: &Dialogue, event: &Event, failure: Failure) -> ConnectRefus
             ConnectRefusal { status: answer.status, content_type, body, category, reason }
         }
         Failure::Status(answer) => {
-            let reason = unexpected(name, event, &answer);
+            let status = answer.status.as_u16();
+            let reason = texts::unexpected(name, event, status, &answer.body);
             // Only a text with the handler's own words is known to reach the client.
-            let body = own_words(event, &answer).map_or_else(String::new, |_| reason.clone());
+            let words = texts::own_words(event, status, &answer.body);
+            let body = words.map_or_else(String::new, |_| reason.clone());
             failed(reason, body)
         }
         Failure::NotValidated => {

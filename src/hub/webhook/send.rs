@@ -20,12 +20,9 @@ use crate::protocol::control::{EventCounters, EventFailure, UpstreamCall};
 use crate::protocol::resource_log::utc_seconds;
 use crate::protocol::webhook::request::STATE;
 use crate::protocol::webhook::{
-    BadAnswer, Event, EventHandler, EventHead, NotAscii, SystemEvent, WebhookFailure,
-    WebhookPolicy, WebhookUrl, sign_event, texts,
+    BadAnswer, Event, EventHandler, EventHead, NotAscii, WebhookFailure, WebhookPolicy, WebhookUrl,
+    sign_event, texts,
 };
-
-/// Bytes of a handler's words that go into a text.
-const DETAIL_BYTES_MAX: usize = 512;
 
 /// What is sent.
 #[derive(Debug)]
@@ -326,24 +323,6 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// What is said of a status that is no success.
-pub fn unexpected(hub_name: &str, event: &Event, answer: &HttpAnswer) -> String {
-    let status = answer.status.as_u16();
-    match own_words(event, answer) {
-        Some(words) => texts::unexpected_handshake_response(status, &words),
-        None => texts::unexpected_response(hub_name, event, status),
-    }
-}
-
-/// A handler's own words, as far as they fit, where they are known to be told: those that it says
-/// to `connect` with a status that the client does not get.
-pub fn own_words(event: &Event, answer: &HttpAnswer) -> Option<String> {
-    let is_told = *event == Event::System(SystemEvent::Connect) && !answer.status.is_client_error();
-    let part = &answer.body[..answer.body.len().min(DETAIL_BYTES_MAX)];
-    let words = String::from_utf8_lossy(part).trim().to_owned();
-    (is_told && !words.is_empty()).then_some(words)
-}
-
 /// A bad validation has its own record.
 fn log(hub: &Hub, dialogue: &Dialogue, event: &Event, failure: &Failure) {
     let name = &dialogue.hub_name;
@@ -351,7 +330,7 @@ fn log(hub: &Hub, dialogue: &Dialogue, event: &Event, failure: &Failure) {
         Failure::NotValidated => return,
         Failure::Status(answer) => {
             let failure = WebhookFailure::HttpHandlerUnexpectedResponse;
-            let message = unexpected(name, event, answer);
+            let message = texts::unexpected(name, event, answer.status.as_u16(), &answer.body);
             trace::event_failed(hub, dialogue, event, failure, message, None);
             return;
         }

@@ -4,7 +4,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, WebhookUrl};
+use super::{Event, SystemEvent, WebhookUrl};
+
+/// Bytes of a handler's words that go into a text.
+const DETAIL_BYTES_MAX: usize = 512;
 
 /// Name of a log record about an event handler.
 #[derive(
@@ -50,9 +53,7 @@ impl WebhookFailure {
 #[must_use]
 pub fn operation(hub: &str, event: &Event) -> String {
     let (kind, category, request) = match event {
-        Event::System(super::SystemEvent::Connect) => {
-            ("sys", "connections", ",requestType:Connect")
-        }
+        Event::System(SystemEvent::Connect) => ("sys", "connections", ",requestType:Connect"),
         Event::System(_) => ("sys", "connections", ""),
         Event::User(_) => ("user", "messages", ""),
     };
@@ -75,6 +76,26 @@ pub fn unexpected_response(hub: &str, event: &Event, status: u16) -> String {
 pub fn sending_failed(hub: &str, event: &Event) -> String {
     let operation = operation(hub, event);
     format!("Sending message during operation {operation} failed.")
+}
+
+/// What is said of an answer whose status is no success: with the handler's own words where they
+/// are known to be told.
+#[must_use]
+pub fn unexpected(hub: &str, event: &Event, status: u16, body: &[u8]) -> String {
+    match own_words(event, status, body) {
+        Some(words) => unexpected_handshake_response(status, &words),
+        None => unexpected_response(hub, event, status),
+    }
+}
+
+/// A handler's own words, as far as they fit, where they are known to be told: those that it says
+/// to `connect` with a status that the client does not get.
+#[must_use]
+pub fn own_words(event: &Event, status: u16, body: &[u8]) -> Option<String> {
+    let is_told = *event == Event::System(SystemEvent::Connect) && !(400..500).contains(&status);
+    let words = String::from_utf8_lossy(&body[..body.len().min(DETAIL_BYTES_MAX)]);
+    let words = words.trim();
+    (is_told && !words.is_empty()).then(|| words.to_owned())
 }
 
 /// The form that has a handler's own words, as they reach the client's handshake.
@@ -118,8 +139,28 @@ pub const TARGET_INVALID: &str = "Request is denied as target server is invalid"
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EventName, SystemEvent, UrlTemplate};
+    use super::super::{EventName, UrlTemplate};
     use super::*;
+
+    #[test]
+    fn a_handlers_own_words_are_told_where_the_client_does_not_get_its_status() {
+        let connect = Event::System(SystemEvent::Connect);
+        let own = |event: &Event, status, body: &str| own_words(event, status, body.as_bytes());
+        assert_eq!(own(&connect, 503, " overloaded\n").as_deref(), Some("overloaded"));
+        assert_eq!(own(&connect, 302, "x").as_deref(), Some("x"));
+        assert_eq!(own(&connect, 503, " \n"), None);
+        assert_eq!(own(&connect, 404, "not here"), None, "the client gets it as it is");
+        let message = Event::User(EventName::message());
+        assert_eq!(own(&message, 503, "overloaded"), None);
+        assert_eq!(
+            own(&connect, 500, &"x".repeat(DETAIL_BYTES_MAX + 1)).map(|words| words.len()),
+            Some(DETAIL_BYTES_MAX)
+        );
+        assert_eq!(
+            unexpected("chat", &message, 503, b"overloaded"),
+            unexpected_response("chat", &message, 503)
+        );
+    }
 
     #[test]
     fn messages_are_the_guides() {
