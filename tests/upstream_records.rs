@@ -85,6 +85,9 @@ fn events_summary_rows_and_the_handlers_own_counts_agree_in_both_worlds() {
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0]["count"].as_u64(), Some(events(&run, "event-failed").len() as u64));
         assert!(run.text().contains("20 × HttpHandlerUnexpectedResponse"), "{}", run.text());
+        let busiest = &connect["requests_per_second_peak"];
+        let told = format!("busiest second  connect: {busiest} requests");
+        assert!(run.text().contains(&told), "{told}: {}", run.text());
         assert!(run.text().lines().all(|line| line.chars().count() <= 100), "{}", run.text());
         let page = fs::read_to_string(run.folder.join("report.html")).unwrap();
         assert!(page.contains("<h2>Upstream"), "{page}");

@@ -88,6 +88,7 @@ pub(super) fn notes(world: World, facts: &UpstreamFacts) -> Vec<(&'static str, S
     let mut notes: Vec<(&str, String)> = Vec::new();
     notes.extend(of_each(answers).map(|told| ("answers", told)));
     notes.extend(of_each(failures).map(|told| ("failed", told)));
+    notes.extend(of_each(busiest).map(|told| ("busiest second", told)));
     notes.extend(validations(facts).map(|told| ("validations", told)));
     if facts.events.len() > TOLD_MAX {
         let more = facts.events.len() - TOLD_MAX;
@@ -117,6 +118,11 @@ fn failures(of: &UpstreamEvent) -> Vec<String> {
         format!("{} × {}", failure(*why), words::number(*count))
     };
     of.failures.iter().map(told).collect()
+}
+
+fn busiest(of: &UpstreamEvent) -> Vec<String> {
+    let count = of.requests_per_second_peak;
+    (count > 0).then(|| words::counted(count, "request")).into_iter().collect()
 }
 
 fn validations(facts: &UpstreamFacts) -> Option<String> {
