@@ -24,6 +24,7 @@ use crate::protocol::token::AccessKeys;
 use crate::protocol::webhook::answer::without_port;
 use crate::protocol::webhook::{EventName, SystemEvent, UrlTemplate};
 use crate::protocol::{ConnectionString, Endpoint};
+use crate::report::handler_check::Detail;
 use crate::report::{self, words};
 use crate::scenario::{parse_duration, parse_rate};
 use crate::secret::{MASK, Redactor, Secret};
@@ -104,6 +105,9 @@ pub struct CheckArguments {
     /// Says that a handler that is not on loopback is yours to load; names its host
     #[arg(long, env = "SQUALL_I_OWN_THIS_TARGET", value_name = "HOST")]
     i_own_this_target: Option<String>,
+    /// Show requests and answers of every check, also of one that passed
+    #[arg(long, short, env = "SQUALL_VERBOSE", value_parser = FalseyValueParser::new())]
+    verbose: bool,
     /// Print one JSON document at the end
     #[arg(long, env = "SQUALL_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
@@ -156,10 +160,11 @@ async fn check(arguments: &CheckArguments, options: &CheckOptions) -> Result<Exi
     } else {
         print(&head)
     }
+    let detail = if arguments.verbose { Detail::Everything } else { Detail::Faults };
     let findings = RefCell::new(Vec::new());
     let mut tell = |told: Told<'_>| match told {
         Told::Found(finding) => {
-            let text = report::handler_check::finding(finding);
+            let text = report::handler_check::finding(finding, detail);
             if arguments.json {
                 let line = text.lines().next().unwrap_or_default();
                 say(&format!("{line}\n"));

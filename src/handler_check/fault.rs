@@ -253,15 +253,15 @@ impl Fault {
             }
             (Self::Denied(_), Subject::Validation(_)) => {
                 "let OPTIONS through the application's authentication, which sees no token of \
-                 yours in it: for a function with WebPubSubTrigger add its App Key to the URL \
-                 template (?code=KEY); exempt the path from App Service authentication, from a \
+                 yours in it: for a function with WebPubSubTrigger end the URL template with \
+                 `?code=` and its App Key; exempt the path from App Service authentication, from a \
                  gateway's keys and from address filters"
                     .to_owned()
             }
             (Self::Denied(_), Subject::Event(_)) => {
                 "only `connect` may refuse a client; let the service's POST through the \
-                 application's authentication, with the key in the URL template where one is asked \
-                 for (?code=KEY)"
+                 application's authentication, with `?code=` and the key in the URL template where \
+                 one is asked for"
                     .to_owned()
             }
             (Self::TargetInvalid(_), _) => format!(

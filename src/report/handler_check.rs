@@ -14,9 +14,18 @@ const WORD: usize = 4;
 /// Columns of the labels in a block.
 const LABEL: usize = 8;
 
-/// A finding: a line, and what there is to know of one that is not as it should be.
+/// Of which findings requests and answers are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Those that are not as they should be.
+    Faults,
+    /// All.
+    Everything,
+}
+
+/// A finding: a line, and what there is to know of one that is not as it should be, or of each.
 #[must_use]
-pub fn finding(found: &Finding) -> String {
+pub fn finding(found: &Finding, detail: Detail) -> String {
     let (word, style) = word(found.outcome);
     let name = found.check.name();
     let label = format!(
@@ -27,6 +36,7 @@ pub fn finding(found: &Finding) -> String {
     let mut out = String::new();
     flowing(INDENT, &label, WORD + 2 + CheckName::COLUMNS + 2, &found.what, &mut out);
     let is_told = match found.outcome {
+        _ if detail == Detail::Everything => true,
         _ if found.same_as.is_some() => false,
         Outcome::Fail | Outcome::Warn => true,
         Outcome::Info => found.change.is_some(),

@@ -162,6 +162,31 @@ fn a_healthy_handler_passes_and_one_that_ignores_signatures_is_warned_of() {
 }
 
 #[test]
+fn what_was_sent_and_came_back_is_shown_of_every_check_on_demand() {
+    let handler = Handler::start(&rule(r#""message""#, "body = \"well heard\""));
+    let check = |more: &[&str]| {
+        let mut command = squall(handler.folder.path());
+        command.args(["upstream", "check", "--for", "10ms", &handler.url]).args(more);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(!text.contains("sha256=0") && text.contains("sha256=***"), "{text}");
+        let of = |from: &str, to: &str| {
+            let (_, rest) = text.split_once(&format!("  pass  {from}")).unwrap();
+            rest.split_once(&format!("  pass  {to}")).unwrap().0.to_owned()
+        };
+        of("text", "json")
+    };
+    let brief = check(&[]);
+    assert_eq!(brief.lines().count(), 1, "{brief}");
+    let whole = check(&["--verbose"]);
+    for part in ["sent    POST ", "ce-eventname: message", "back    200 in ", "well heard"] {
+        assert!(whole.contains(part), "{part}: {whole}");
+    }
+}
+
+#[test]
 fn a_validation_that_grants_nothing_is_told_by_why() {
     let missing = "AbuseProtectionResponseMissingAllowedOrigin";
     for (answer, what, change) in [
@@ -310,7 +335,7 @@ fn a_key_in_the_url_lets_in_and_is_never_shown() {
     );
     let handler = Handler::start(&script);
     let checked = handler.check(&[]);
-    checked.assert_blames("validation", "401", "?code=KEY", "401 Unauthorized");
+    checked.assert_blames("validation", "401", "`?code=` and its App Key", "401 Unauthorized");
     assert!(checked.of_outcome("same").contains(&"connect"), "{}", checked.text);
 
     let url = format!("{}?code={CODE}", handler.url);
