@@ -9,7 +9,7 @@ use crate::protocol::attempt::ATTEMPT_PARAMETER;
 use crate::protocol::token::{Claims, sign};
 use crate::protocol::{AttemptId, Subprotocol};
 use crate::scenario::Plan;
-use crate::scenario::plan::{Destination, TokenPolicy, UserPolicy};
+use crate::scenario::plan::{Destination, TokenPolicy, Traffic, UserPolicy};
 use crate::secret::Secret;
 
 /// What need not be escaped in a path segment or a query value (RFC 3986, unreserved).
@@ -30,7 +30,8 @@ pub fn claims(plan: &Plan, population: u16, index: u32, audience: String, now_s:
             roles.extend(joins.map(|group| format!("webpubsub.joinLeaveGroup.{group}")));
         }
     }
-    for traffic in &plan.traffic {
+    let is_sender = |traffic: &&Traffic| traffic.from.position(population, index).is_some();
+    for traffic in plan.traffic.iter().filter(is_sender) {
         let to = match &traffic.to {
             Destination::Group(to) => *to,
             Destination::Rooms(rooms) => rooms.of(index),
@@ -40,7 +41,7 @@ pub fn claims(plan: &Plan, population: u16, index: u32, audience: String, now_s:
             }
         };
         let role = format!("webpubsub.sendToGroup.{}", group(to));
-        if traffic.from.position(population, index).is_some() && !roles.contains(&role) {
+        if !roles.contains(&role) {
             roles.push(role);
         }
     }
