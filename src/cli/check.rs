@@ -126,6 +126,13 @@ impl<'a> Checked<'a> {
         if let Some(words) = needs {
             out.push_str(&text::noted(text::style_of(Outcome::Undetermined), "needs", &words));
         }
+        for (index, waits_for) in predict::idle_rules(self.plan) {
+            let words = format!(
+                "upstream.rules[{index}] takes {waits_for}, which nothing here brings to \
+                 http://upstream: is the name right, and does an event handler take it?"
+            );
+            out.push_str(&text::noted(text::style_of(Outcome::Undetermined), "idle", &words));
+        }
         for conflict in &self.conflicts {
             let (style, word) = match conflict.kind {
                 ConflictKind::Contradiction => (text::style_of(Outcome::Fail), "conflict"),

@@ -134,7 +134,7 @@ async fn serve(
     // The system queues connections from the bind on, so from here on they are accepted.
     print(&format!("{}\n", connection_string.expose()));
     let (notices, told) = mpsc::channel(NOTICES_MAX);
-    tokio::task::spawn_local(say_notices(told));
+    tokio::task::spawn_local(say_notices(told, settings.events.handlers.len()));
     let options = HubOptions {
         listener: Listener::Tcp(listener),
         clock,
@@ -158,11 +158,17 @@ async fn serve(
 }
 
 /// Says on standard error who changes the hub's settings, and when they are back.
-async fn say_notices(mut told: mpsc::Receiver<Notice>) {
+/// `of_start` is how many event handlers the hub has of its own.
+async fn say_notices(mut told: mpsc::Receiver<Notice>, of_start: usize) {
     while let Some(notice) = told.recv().await {
         say(&match notice {
-            Notice::RunBegan { run } => {
-                format!("run {} begins: its settings hold until it is over\n", shown(&run))
+            Notice::RunBegan { run, event_handlers } => {
+                let without = match event_handlers {
+                    0 if of_start > 0 => ", without any event handler,",
+                    _ => "",
+                };
+                let run = shown(&run);
+                format!("run {run} begins: its settings hold{without} until it is over\n")
             }
             Notice::RunOver { run } => {
                 format!("run {} is over: the settings of the start hold again\n", shown(&run))

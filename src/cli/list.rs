@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::{CliError, Exit, print};
-use crate::protocol::CloseCategory;
 use crate::report::table::{self, Column};
 use crate::report::words;
 use crate::scenario;
@@ -12,24 +11,18 @@ use crate::scenario;
 #[derive(Debug, Args)]
 pub struct ListArguments {}
 
-/// Prints the built-in scenarios: folder, name, title, longest duration, categories.
+/// Prints the built-in scenarios: folder, name, longest duration, title, and what each shows.
 pub fn main(_arguments: &ListArguments) -> Result<Exit, CliError> {
     let columns = [
         Column::Names("folder"),
         Column::Names("name"),
         Column::Figures("at most"),
         Column::Words("what happens"),
-        Column::Names("shows"),
     ];
     let mut rows = Vec::new();
     let mut folder = "";
     for builtin in scenario::builtins() {
         let plan = builtin.plan()?;
-        let shown = |category: &CloseCategory| {
-            scenario::resolve(category.name()).is_ok_and(|found| found.contains(&builtin))
-        };
-        let categories: Vec<_> =
-            CloseCategory::ALL.into_iter().filter(shown).map(CloseCategory::name).collect();
         rows.push(vec![
             if builtin.folder == folder { "" } else { builtin.folder }.to_owned(),
             builtin.name.to_owned(),
@@ -38,11 +31,20 @@ pub fn main(_arguments: &ListArguments) -> Result<Exit, CliError> {
                 Some(_) => format!("search: {}", plan.title),
                 None => plan.title,
             },
-            categories.join(", "),
         ]);
+        // On a line of their own: names of errors are long, and a table does not break them.
+        rows.extend(
+            builtin
+                .shows()
+                .into_iter()
+                .map(|shown| vec![String::new(), String::new(), String::new(), shown.to_owned()]),
+        );
         folder = builtin.folder;
     }
     print(&table::render(&columns, rows));
-    print("\n  squall run NAME, squall run FOLDER, or squall run CATEGORY for what shows it\n");
+    print(
+        "\n  squall run NAME, squall run FOLDER, or squall run ERROR, as it stands under what \
+         happens\n",
+    );
     Ok(Exit::AsExpected)
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::measure::latency::microseconds;
 
 /// The checks, in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -170,8 +172,13 @@ pub struct Exchange {
     pub body: String,
     /// What came back.
     pub reply: Reply,
-    /// From the request to the end of the answer.
+    /// From the request to the end of the answer; in the document in microseconds.
+    #[serde(rename = "took_us", serialize_with = "in_microseconds")]
     pub took: Duration,
+}
+
+fn in_microseconds<S: Serializer>(took: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(microseconds(*took))
 }
 
 /// What came back.

@@ -85,6 +85,8 @@ pub enum Notice {
     RunBegan {
         /// Its name, as the run gave it.
         run: String,
+        /// Event handlers of its settings.
+        event_handlers: usize,
     },
     /// A run is over: the settings of the start hold again.
     RunOver {

@@ -60,8 +60,8 @@ impl Runs {
     }
 
     /// A run takes over, from another one if need be.
-    pub fn begin(&self, name: String, timeline: u64) {
-        self.tell(Notice::RunBegan { run: name.clone() });
+    pub fn begin(&self, name: String, event_handlers: usize, timeline: u64) {
+        self.tell(Notice::RunBegan { run: name.clone(), event_handlers });
         let alone_since = Instant::now();
         let run = Run { name, timeline, readers: 0, was_read: false, alone_since };
         *self.on.borrow_mut() = Some(run);

@@ -152,9 +152,10 @@ impl Hub {
         watched: Option<Watched>,
         upstream: Option<Endpoint>,
     ) {
+        let event_handlers = settings.events.handlers.len();
         self.set_settings(settings);
         self.timeline.set(self.timeline.get() + 1);
-        self.runs.begin(run, self.timeline.get());
+        self.runs.begin(run, event_handlers, self.timeline.get());
         self.tally.restart();
         self.ledger.restart();
         self.trace.restart();

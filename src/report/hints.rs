@@ -1,6 +1,7 @@
 //! One line of advice for a check that is not as it should be.
 
 use super::RunFile;
+use crate::protocol::CloseCategory;
 use crate::verdict::{Check, CheckKind, Outcome};
 
 /// What a failed run was one of.
@@ -65,7 +66,20 @@ fn expectation(run: &RunFile, path: &str, among: Among) -> Option<&'static str> 
     };
     let mut parts = path.split('.').skip(1);
     let (population, claim) = (parts.next()?, parts.next()?);
+    let ended_by = |category| {
+        let mut ends = run.ends.iter();
+        ends.any(|end| {
+            end.population.as_deref() == Some(population) && end.category == Some(category)
+        })
+    };
     Some(match claim {
+        "closes" if ended_by(CloseCategory::EventHandlerNotFound) => {
+            "no event handler of the run's [hub] takes the event; while it runs, those of a \
+             separate hub's own settings do not count"
+        }
+        "closes" if ended_by(CloseCategory::SendEventFailed) => {
+            "an event handler failed: the part Upstream says at which event, and how it answered"
+        }
         "closes" => cause,
         "close_within" if run.close_windows.iter().any(|it| it.population == population) => {
             "close_windows in run.json has the least and the greatest time seen"
@@ -108,6 +122,16 @@ mod tests {
         let closes = run.checks.iter().find(|check| check.path == "expect.stalled.closes").unwrap();
         assert!(hint(&run, closes, Among::Itself).unwrap().contains("squall check"));
         assert!(hint(&run, closes, Among::Seeds).unwrap().contains("events.ndjson"));
+    }
+
+    #[test]
+    fn what_an_event_handler_did_is_looked_for_there() {
+        let mut run = samples::failed();
+        let path = format!("expect.{}.closes", run.ends[0].population.clone().unwrap());
+        run.ends[0].category = Some(CloseCategory::SendEventFailed);
+        assert!(hint_of(&run, &path, Outcome::Fail).contains("the part Upstream"));
+        run.ends[0].category = Some(CloseCategory::EventHandlerNotFound);
+        assert!(hint_of(&run, &path, Outcome::Fail).contains("takes the event"));
     }
 
     #[test]

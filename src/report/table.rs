@@ -51,21 +51,27 @@ fn fits(columns: &[Column<'_>], rows: &[Vec<String>]) -> bool {
 }
 
 /// What stands for a blank at which no line breaks, until the table is laid out.
-const BOUND: char = '\u{a0}';
+pub(super) const BOUND: char = '\u{a0}';
 
 /// Units that stay on the line of their figure.
 const UNITS: [&str; 9] = ["µs", "ms", "s", "min", "h", "B", "KiB", "MiB", "%"];
 
-/// A cell whose figures are bound to their units.
-fn bound(cell: &str) -> String {
+/// Stands between two figures that stay on one line.
+const TIMES: &str = "×";
+
+/// A text whose figures are bound to their units, and `204 × 20` to one piece, by [`BOUND`].
+pub(super) fn bound(cell: &str) -> String {
     let mut out = String::with_capacity(cell.len());
     let mut is_figure = false;
+    let mut last = "";
     for word in cell.split(' ') {
         if !out.is_empty() {
             let unit = word.trim_end_matches([',', ';', '.', ')']);
-            out.push(if is_figure && UNITS.contains(&unit) { BOUND } else { ' ' });
+            let is_bound = (is_figure && UNITS.contains(&unit)) || word == TIMES || last == TIMES;
+            out.push(if is_bound { BOUND } else { ' ' });
         }
         out.push_str(word);
+        last = word;
         is_figure = word.ends_with(|c: char| c.is_ascii_digit());
     }
     out

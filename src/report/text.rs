@@ -203,7 +203,10 @@ pub(super) fn flowing(
     text: &str,
     out: &mut String,
 ) {
-    let mut words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    // What is bound by a blank that is not of ASCII stays together.
+    let bound = table::bound(text);
+    let mut words: Vec<_> =
+        bound.split_ascii_whitespace().map(|word| word.replace(table::BOUND, " ")).collect();
     if words.is_empty() {
         // The label is told even where nothing follows it.
         words.push(String::new());

@@ -219,7 +219,7 @@ const fn failure(why: EventFailure) -> &'static str {
         EventFailure::NotFound => "nobody takes it",
         EventFailure::NotValidated => "handler not validated",
         EventFailure::Status => "no success",
-        EventFailure::Connection => "no connection",
+        EventFailure::Connection => "no connection, or a broken one",
         EventFailure::TimedOut => "no answer in time",
         EventFailure::Answer => "answer not understood",
         EventFailure::Header => "header not sendable",

@@ -1,7 +1,7 @@
 //! The scenarios that ship with the binary, and the names they can be called by.
 
 use super::plan::Claim;
-use super::problem::{closest, list};
+use super::problem::{closest, either, list};
 use super::{Overrides, Plan, ScenarioErrors, Source, load};
 use crate::protocol::CloseCategory;
 
@@ -32,14 +32,33 @@ impl Builtin {
         load(&self.source(), &Overrides::default(), &|_| None)
     }
 
+    /// What has to come for the scenario to pass, in the service's words: categories of ends, and
+    /// names of events in the log of the event handlers.
+    #[must_use]
+    pub fn shows(&self) -> Vec<&'static str> {
+        let Ok(plan) = self.plan() else { return Vec::new() };
+        let demanded = |category: &CloseCategory| self.demands(&plan, *category);
+        let mut shown: Vec<_> =
+            CloseCategory::ALL.into_iter().filter(demanded).map(CloseCategory::name).collect();
+        for logged in plan.server_side.log.iter().filter(|logged| logged.count.at_least > 0) {
+            if !shown.contains(&logged.event.name()) {
+                shown.push(logged.event.name());
+            }
+        }
+        shown
+    }
+
     /// Whether a connection has to end with this category for the scenario to pass. Leaving in
     /// order happens everywhere, so `Normal` is demanded only where nothing else is. Only the
-    /// folder of drops is about categories.
-    fn demands(&self, category: CloseCategory) -> bool {
-        if self.folder != "drops" {
+    /// folder of drops is about every category, that of event handlers about what they cause.
+    fn demands(&self, plan: &Plan, category: CloseCategory) -> bool {
+        let of_handlers = matches!(
+            category,
+            CloseCategory::SendEventFailed | CloseCategory::EventHandlerNotFound
+        );
+        if self.folder != "drops" && !(self.folder == "upstream" && of_handlers) {
             return false;
         }
-        let Ok(plan) = self.plan() else { return false };
         let mut demanded =
             plan.expectations.iter().filter_map(|expectation| match &expectation.claim {
                 Claim::Closes(closes) => Some(closes),
@@ -97,7 +116,7 @@ pub fn builtins() -> &'static [Builtin] {
 
 /// A name that no built-in scenario goes by.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no built-in scenario, folder or close category is called `{name}`{hint}")]
+#[error("no built-in scenario, folder, close category or error is called `{name}`{hint}")]
 pub struct NoSuchScenario {
     /// What was asked for.
     pub name: String,
@@ -106,8 +125,9 @@ pub struct NoSuchScenario {
 }
 
 /// The built-in scenarios that a name stands for: its own name (`ping-timeout`, or
-/// `drops/ping-timeout`), its folder (`drops`), or a close category in any case (`PingTimeout`:
-/// those that demand it). Never empty.
+/// `drops/ping-timeout`), its folder (`drops`), or a close category or the name of an error in the
+/// log in any case (`PingTimeout`, `HttpHandlerUnexpectedResponse`: those that demand it). Never
+/// empty.
 pub fn resolve(name: &str) -> Result<Vec<&'static Builtin>, NoSuchScenario> {
     let pick = |is: &dyn Fn(&Builtin) -> bool| {
         builtins().iter().filter(|builtin| is(builtin)).collect::<Vec<_>>()
@@ -118,7 +138,7 @@ pub fn resolve(name: &str) -> Result<Vec<&'static Builtin>, NoSuchScenario> {
             builtin.name == name || name == format!("{}/{}", builtin.folder, builtin.name)
         }),
         pick(&|builtin| builtin.folder == name),
-        category.map(|category| pick(&|builtin| builtin.demands(category))).unwrap_or_default(),
+        pick(&|builtin| builtin.shows().iter().any(|shown| shown.eq_ignore_ascii_case(name))),
     ];
     if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
         return Ok(found);
@@ -128,11 +148,17 @@ pub fn resolve(name: &str) -> Result<Vec<&'static Builtin>, NoSuchScenario> {
     folders.dedup();
     names.extend(folders);
     let categories = CloseCategory::ALL.map(CloseCategory::name);
-    let hint = match (category, closest(name, names.iter().copied().chain(categories))) {
+    // `404` is said of the whole of a name, and of no letter more or less.
+    let part = |known: &&str| known.split('-').any(|part| part == name);
+    let of_parts: Vec<&str> = names.iter().copied().filter(part).collect();
+    let shown = builtins().iter().flat_map(Builtin::shows);
+    let known = names.iter().copied().chain(categories).chain(shown);
+    let hint = match (category, closest(name, known)) {
         (Some(category), _) => format!(
             ": no built-in scenario shows {category} yet; there are {}",
             list(names.iter().copied())
         ),
+        _ if !of_parts.is_empty() => format!("; did you mean {}?", either(of_parts)),
         (None, Some(close)) => format!("; did you mean `{close}`?"),
         (None, None) => format!("; there are {}", list(names.iter().copied())),
     };

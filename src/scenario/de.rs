@@ -139,7 +139,9 @@ impl<'de> NodeDe<'de> {
             }
             Value::Table(entries) if expected.starts_with("a list") => {
                 match (self.path.split_once('.'), entries.first()) {
-                    (None, _) => Some(format!("each entry begins with [[{}]]", self.path)),
+                    (None | Some(("hub" | "upstream", _)), _) => {
+                        Some(format!("each entry begins with [[{}]]", self.path))
+                    }
                     (Some(("thresholds", metric)), Some(entry)) => {
                         let view = &entry.key;
                         Some(format!("a name with a dot stands in quotes: \"{metric}.{view}\""))

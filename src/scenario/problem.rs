@@ -227,14 +227,21 @@ pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// "one of `a`, `b` or `c`", or the only word there is.
-pub(crate) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+/// "`a`, `b` or `c`".
+pub(crate) fn either<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match words.as_slice() {
         [] => "nothing".to_owned(),
         [one] => one.clone(),
-        [most @ .., last] => format!("one of {} or {last}", most.join(", ")),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
     }
+}
+
+/// "one of `a`, `b` or `c`", or the only word there is.
+pub(crate) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<&str> = words.into_iter().collect();
+    let one_of = if words.len() > 1 { "one of " } else { "" };
+    format!("{one_of}{}", either(words))
 }
 
 #[cfg(test)]

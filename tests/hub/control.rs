@@ -95,7 +95,7 @@ async fn start(hub: &TestHub, run: &str, settings: &HubSettings) {
 }
 
 fn began(run: &str) -> Notice {
-    Notice::RunBegan { run: run.into() }
+    Notice::RunBegan { run: run.into(), event_handlers: 0 }
 }
 
 fn over(run: &str) -> Notice {

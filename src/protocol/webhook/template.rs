@@ -122,7 +122,7 @@ impl UrlTemplate {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let (authority, behind) =
-            split(text).ok_or("an event handler's URL begins with http://")?;
+            split(text).ok_or("an event handler's URL begins with http:// or https://")?;
         let lower = text.to_ascii_lowercase();
         if !lower.starts_with("http://") && !lower.starts_with("https://") {
             return Err("an event handler's URL begins with http:// or https://".to_owned());

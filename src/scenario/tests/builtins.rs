@@ -108,7 +108,18 @@ fn names_resolve_to_scenarios() {
     assert_eq!(names("SlowClient"), ["slow-client"]);
     assert_eq!(names("ConnectionCountLimitReached"), ["connection-count-limit"]);
     assert_eq!(names("Normal"), ["normal-baseline"]);
+    assert_eq!(names("EventHandlerNotFound"), ["event-handler-not-found"]);
+    assert_eq!(names("ServiceReload"), ["service-reload"]);
+    assert_eq!(
+        names("abuseprotectionresponsemissingallowedorigin"),
+        ["abuse-protection-missing-origin"]
+    );
+    assert!(names("HttpHandlerUnexpectedResponse").contains(&"upstream-404"));
+    assert!(names("SendEventFailed").contains(&"upstream-500"));
     let told = |asked: &str| resolve(asked).unwrap_err().to_string();
+    assert!(told("404").ends_with("; did you mean `upstream-404`?"), "{}", told("404"));
+    assert!(told("500").ends_with("; did you mean `upstream-500`?"), "{}", told("500"));
+    assert!(told("HttpHandlerUnexpectedRespons").contains("did you mean `HttpHandlerUnexpectedR"));
     assert!(
         told("ping-timout").contains("did you mean `ping-timeout`?"),
         "{}",
