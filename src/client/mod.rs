@@ -54,7 +54,7 @@ use session::Session;
 pub use story::{ClientStoryLine, Story, WatchedClient};
 
 /// Largest number of connects and handshakes under way at once, over all shards. It keeps listen
-/// backlogs short. A handshake that waits for longer than [`HANDSHAKE_COUNTS_FOR`] counts no more:
+/// backlogs short. A handshake that waits for longer than `HANDSHAKE_COUNTS_FOR` counts no more:
 /// it is long out of the backlog, and a slow event handler behind the hub must not slow a storm.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 64;
 
