@@ -514,13 +514,13 @@ fn delivery(run: &RunFile) -> Markup {
         return html! {};
     }
     html! {
-        h2 { "Delivery" }
+        @if delivered.is_none() && replied.is_none() { h2 { "Delivery" } }
         @for table in [delivered, replied].into_iter().flatten() { (table) }
         @for text in unsent { p class="warn" { (text) } }
     }
 }
 
-/// A table of tallies by population; `None` where nothing was to come and nothing came.
+/// A table of tallies by population, under its heading; `None` where nothing was to come and nothing came.
 fn tallies(
     run: &RunFile,
     title: &str,
@@ -544,7 +544,10 @@ fn tallies(
         ("duplicated", true),
         ("out of order", true),
     ];
-    Some(table(title, &header, &rows))
+    Some(html! {
+        h2 { (title) }
+        (table(title, &header, &rows))
+    })
 }
 
 fn delivery_row(name: &str, tally: &DeliveryTally) -> Markup {
