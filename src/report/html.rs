@@ -520,7 +520,8 @@ fn delivery(run: &RunFile) -> Markup {
     }
 }
 
-/// A table of tallies by population, under its heading; `None` where nothing was to come and nothing came.
+/// A table of tallies by population, under its heading; `None` where nothing was to come and
+/// nothing came.
 fn tallies(
     run: &RunFile,
     title: &str,
