@@ -306,3 +306,22 @@ fn nonsense_is_refused_as_recorded() {
         different.join("\n\n")
     );
 }
+
+#[test]
+fn the_model_of_the_recommended_units_breaks_where_the_figures_say() {
+    let groups = ["plan", "--connections", "200", "--groups", "10x20", "--send", "2/s", "--size"];
+    let said = text(&run(&[&groups[..], &["512", "--consistency"]].concat()));
+    let told = said.split("  Consistency").nth(1).expect("it is told behind the plan");
+    assert!(told.contains("as foretold") && told.contains("broke at"), "{told}");
+    assert!(told.contains("big groups, out/s"), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
+}
+
+#[test]
+fn a_load_that_no_run_can_hold_is_refused_before_anything_runs() {
+    let refused = run(&["plan", "--connections", "300000", "--consistency"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{why}");
+    assert!(why.contains("100000 that one run may have"), "{why}");
+    assert!(!why.contains("times the load"), "nothing ran: {why}");
+}

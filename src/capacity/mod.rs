@@ -12,6 +12,8 @@
 //! | `storm` | how clients come back when all are dropped |
 //! | `estimate` | everything a plan says, as data |
 //! | `file`, `prices` | files of workloads and of prices |
+//! | `scenario` | a workload as a scenario file |
+//! | `consistency` | loads to run against that hub, and whether they break as foretold |
 //! | `sizing` | the ladder of unit counts, the first that fits, and what breaks first |
 //!
 //! # What adds up
@@ -39,12 +41,14 @@
 //!   the sister service: both are told.
 
 mod bill;
+mod consistency;
 mod demand;
 mod dimension;
 mod estimate;
 mod file;
 mod model;
 mod prices;
+mod scenario;
 mod sizing;
 mod storm;
 mod table;
@@ -56,6 +60,7 @@ pub use bill::{
     BILLED_BYTES, DAYS_A_MONTH, Range, billed_per_day, billed_per_second, included_per_day,
     unit_days,
 };
+pub use consistency::{Course, Observed, Stand, Trial, WITHIN, course};
 pub use demand::{Flow, THROUGHPUT_BYTES_MIN, demand, flow, flows};
 pub use dimension::{Dimension, Direction, Measure, Pattern};
 pub use estimate::{
@@ -66,6 +71,7 @@ pub use estimate::{
 pub use file::{Flags, MESSAGE_BYTES_MAX, load, workload_schema};
 pub use model::{as_the_hub_says, throughput};
 pub use prices::{AGE_DAYS_MAX, Prices, load_prices, prices_schema};
+pub use scenario::{CONNECTIONS_MAX, NotRun, scenario};
 pub use sizing::{Rung, Sizing, Utilisation, rung, size, utilisation};
 pub use storm::{Second, Storm, least_seconds, play, recommended, window};
 pub use table::{

@@ -17,7 +17,8 @@
 //! | [`exit`], [`error`] | exit codes, and errors with hints |
 
 pub mod check;
-pub mod deliveries;
+pub mod consistency;
+mod deliveries;
 pub mod embedded;
 pub mod error;
 pub mod exit;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::civil::Date;
 
-use super::{CliError, Exit, print};
+use super::{CliError, Exit, consistency, print};
 use crate::capacity::{self, Flags, Prices, Workload};
 use crate::net::Clock;
 use crate::protocol::resource_log;
@@ -45,6 +45,10 @@ pub struct PlanArguments {
     /// Print JSON instead of text (`squall schema capacity` tells its shape)
     #[arg(long, env = "SQUALL_JSON")]
     json: bool,
+    /// Run the load against the embedded hub as a model of the recommended units, then raise it
+    /// until that breaks: the model agreeing with itself, not a measurement of Azure
+    #[arg(long, env = "SQUALL_CONSISTENCY", conflicts_with = "json")]
+    consistency: bool,
     /// Write a page with charts as well
     #[arg(long, env = "SQUALL_HTML", value_name = "FILE")]
     html: Option<PathBuf>,
@@ -236,7 +240,14 @@ pub fn main(arguments: &PlanArguments) -> Result<Exit, CliError> {
             print(&format!("\n{}", text::aside("page:", &path.display().to_string())));
         }
     }
-    Ok(Exit::AsExpected)
+    if !arguments.consistency {
+        return Ok(Exit::AsExpected);
+    }
+    let sizing = capacity::size(&workload);
+    match sizing.fitting() {
+        Some(rung) => consistency::main(&workload, rung),
+        None => Err(CliError::Usage("--consistency needs units that carry the load".to_owned())),
+    }
 }
 
 /// Today (UTC) by the system's clock.

@@ -3,12 +3,14 @@
 //! Both tell the same sections, which are made once; only bars and charts differ.
 
 mod chart;
+mod consistency;
 mod explain;
 mod html;
 mod load;
 mod sections;
 mod wording;
 
+pub use consistency::consistency;
 pub use html::render as html;
 pub use load::{Taken, workload_of};
 

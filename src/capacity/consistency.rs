@@ -1,0 +1,178 @@
+//! Whether a hub that is told what units carry breaks where the figures say: the model agreeing
+//! with itself and with the paper answer. No measurement of Azure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{
+    Dimension, Direction, Measure, Pattern, Rung, Tier, Utilisation, Workload, as_the_hub_says,
+    rung,
+};
+use crate::protocol::CloseCategory;
+use crate::protocol::throughput::{Pattern as HubPattern, PatternCounters};
+
+/// 99 % of messages within this: the performance guide's own criterion.
+pub const WITHIN: Duration = Duration::from_secs(1);
+
+/// How far from the foretold multiple the load is put on either side.
+const BELOW: f64 = 0.95;
+const ABOVE: f64 = 1.15;
+
+/// Two measures that are this close are equally full.
+const EQUALLY: f64 = 0.001;
+
+/// Where the load stands to the multiple at which it is foretold to break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// As planned.
+    Planned,
+    /// A little below the break.
+    Below,
+    /// A little past it.
+    Above,
+}
+
+/// One load to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Which.
+    pub stand: Stand,
+    /// Multiple of the planned load.
+    pub multiple: f64,
+    /// The load.
+    pub workload: Workload,
+}
+
+/// What is to be run, and what is foretold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// Tier.
+    pub tier: Tier,
+    /// Units.
+    pub units: u32,
+    /// What breaks first, and how full it is at the planned load.
+    pub first: Utilisation,
+    /// Loads, ascending.
+    pub trials: Vec<Trial>,
+}
+
+/// What a run showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Ends and refusals that are not Normal.
+    pub drops: BTreeMap<CloseCategory, u64>,
+    /// 99 % of messages, echoes included, took at most this; `None` without messages.
+    pub p99: Option<Duration>,
+    /// Messages that did not arrive.
+    pub lost: u64,
+    /// What kept the hub busy.
+    pub patterns: BTreeMap<HubPattern, PatternCounters>,
+}
+
+impl Observed {
+    /// Whether nobody was dropped, nothing was lost and 99 % of messages took less than a second.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.drops.is_empty() && self.lost == 0 && self.p99.is_none_or(|p99| p99 < WITHIN)
+    }
+
+    /// What broke; `None` when it holds, or broke in no dimension there is.
+    #[must_use]
+    pub fn broke(&self, foretold: Dimension) -> Option<Dimension> {
+        if self.holds() {
+            return None;
+        }
+        if self.drops.contains_key(&CloseCategory::ConnectionCountLimitReached) {
+            return Some(Dimension::Connections);
+        }
+        let is_slow = self.p99.is_some_and(|p99| p99 >= WITHIN) || self.lost > 0;
+        if !is_slow || !self.drops.is_empty() {
+            return None;
+        }
+        let mut busy = Pattern::ALL.into_iter().filter_map(|pattern| {
+            let counters = self.patterns.get(&as_the_hub_says(pattern))?;
+            (!counters.busy.fullest().is_zero()).then_some((pattern, counters))
+        });
+        let (pattern, counters) = busy.next()?;
+        if busy.next().is_some() {
+            return Some(Dimension::Together);
+        }
+        let fullest = counters.busy.fullest().as_secs_f64();
+        let of = |direction, measure| Dimension::Traffic(pattern, direction, measure);
+        let ns = counters.busy;
+        let measures = [
+            (of(Direction::In, Measure::Messages), ns.messages_in_ns),
+            (of(Direction::In, Measure::Bytes), ns.bytes_in_ns),
+            (of(Direction::Out, Measure::Messages), ns.messages_out_ns),
+            (of(Direction::Out, Measure::Bytes), ns.bytes_out_ns),
+        ];
+        let full: Vec<Dimension> = measures
+            .into_iter()
+            .filter(|(_, busy)| {
+                Duration::from_nanos(*busy).as_secs_f64() >= fullest * (1.0 - EQUALLY)
+            })
+            .map(|(dimension, _)| dimension)
+            .collect();
+        let is_foretold = full.contains(&foretold);
+        if is_foretold { Some(foretold) } else { full.first().copied() }
+    }
+}
+
+/// The loads to run on so many units: as planned, a little below the foretold break, and a little
+/// past it. `None` when nothing can break.
+#[must_use]
+pub fn course(workload: &Workload, of: &Rung) -> Option<Course> {
+    // The daily quota is no matter of seconds.
+    let first = of
+        .break_order()
+        .into_iter()
+        .find(|one| one.dimension != Dimension::DailyMessages && one.share() > 0.0)?;
+    let multiple = first.break_multiple();
+    let mut trials =
+        vec![Trial { stand: Stand::Planned, multiple: 1.0, workload: workload.clone() }];
+    for (stand, part) in [(Stand::Below, BELOW), (Stand::Above, ABOVE)] {
+        let multiple = multiple * part;
+        let workload = raised(workload, first.dimension, multiple);
+        trials.push(Trial { stand, multiple, workload });
+    }
+    Some(Course { tier: of.tier, units: of.units, first, trials })
+}
+
+/// The same with more of what the dimension counts.
+fn raised(workload: &Workload, dimension: Dimension, multiple: f64) -> Workload {
+    match dimension {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "connections are far below 2^53, multiples are positive"
+        )]
+        Dimension::Connections => {
+            let mut more = workload.clone();
+            more.connections = (workload.connections as f64 * multiple).round() as u64;
+            more
+        }
+        Dimension::Traffic(..) | Dimension::Together | Dimension::DailyMessages => {
+            workload.with_rates(multiple)
+        }
+    }
+}
+
+impl Trial {
+    /// Whether a run of this step shows what is foretold of it.
+    #[must_use]
+    pub fn agrees(&self, first: Dimension, observed: &Observed) -> bool {
+        match self.stand {
+            Stand::Planned | Stand::Below => observed.holds(),
+            Stand::Above => observed.broke(first) == Some(first),
+        }
+    }
+
+    /// How full the foretold dimension is on paper.
+    #[must_use]
+    pub fn share(&self, course: &Course) -> f64 {
+        let rung = rung(&self.workload, course.tier, course.units);
+        let of = |one: &&Utilisation| one.dimension == course.first.dimension;
+        rung.utilisation.iter().find(of).map_or(0.0, Utilisation::share)
+    }
+}
