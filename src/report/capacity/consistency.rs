@@ -25,16 +25,17 @@ pub fn consistency(course: &Course, seen: &[(Trial, Observed)]) -> String {
     let first = course.first.dimension;
     let agree = seen.iter().all(|(step, observed)| step.agrees(first, observed));
     let multiple = course.first.break_multiple();
+    let units = words::counted(u64::from(course.units), "unit");
+    let carry = if course.units == 1 { "carries" } else { "carry" };
+    let hub = format!("A hub that is told what {units} {carry}");
     let sentence = match agree {
         true => format!(
-            "A hub that is told what {} units carry holds the planned load and breaks in {first} at \
-             {multiple:.2} times of it, as foretold.",
-            course.units
+            "{hub} holds the planned load and breaks by {first} at {multiple:.2} times of it, as \
+             foretold."
         ),
         false => format!(
-            "A hub that is told what {} units carry does not do what is foretold: {first} breaks \
-             first, at {multiple:.2} times the planned load.",
-            course.units
+            "{hub} does not do what is foretold: that it breaks by {first} at {multiple:.2} times \
+             the planned load."
         ),
     };
     text::flowing("  ", "  ", 0, &sentence, &mut out);
