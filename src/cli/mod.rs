@@ -9,6 +9,7 @@
 //! | [`target`] | what `--target` means, and the guard around what is not ours |
 //! | [`session`] | one run: hub, engine, recorder, verdict, files |
 //! | [`search`] | a scenario with one value after the other |
+//! | [`consistency`] | a workload against a model of the recommended units |
 //! | [`world`], [`seeds`] | a virtual world; many of them, one a seed, on all cores |
 //! | [`deliveries`] | the file that event listeners deliver to |
 //! | [`embedded`] | the hub inside this process |
@@ -18,7 +19,7 @@
 
 pub mod check;
 pub mod consistency;
-mod deliveries;
+pub mod deliveries;
 pub mod embedded;
 pub mod error;
 pub mod exit;

@@ -38,7 +38,7 @@ pub fn consistency(course: &Course, seen: &[(Trial, Observed)]) -> String {
              the planned load."
         ),
     };
-    text::flowing("  ", "  ", 0, &sentence, &mut out);
+    text::flowing("  ", "", 0, &sentence, &mut out);
     let rows = seen.iter().map(|(step, observed)| row(course, step, observed)).collect();
     out.push_str(&table::render(&COLUMNS, rows));
     for (step, observed) in seen.iter().filter(|(step, _)| step.stand == Stand::Above) {
