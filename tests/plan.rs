@@ -322,6 +322,6 @@ fn a_load_that_no_run_can_hold_is_refused_before_anything_runs() {
     let refused = run(&["plan", "--connections", "300000", "--consistency"]);
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{why}");
-    assert!(why.contains("100000 that one run may have"), "{why}");
+    assert!(why.contains("250000 that one run may have"), "{why}");
     assert!(!why.contains("times the load"), "nothing ran: {why}");
 }

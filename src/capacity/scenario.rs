@@ -6,8 +6,9 @@ use super::{OwnMessages, Target, Tier, Traffic, Workload, throughput};
 use crate::protocol::stamp::STAMP_BYTES;
 use crate::protocol::throughput::{Flow, Throughput};
 
-/// Connections that a run may have.
-pub const CONNECTIONS_MAX: u64 = 100_000;
+/// Connections that a run may have: what a load of 100,000 may be raised to, and no more memory than
+/// a few GiB.
+pub const CONNECTIONS_MAX: u64 = 250_000;
 
 /// How long messages are sent once everybody is there, in seconds.
 const SENDING_S: f64 = 20.0;
@@ -65,7 +66,7 @@ pub fn scenario(workload: &Workload, tier: Tier, units: u32) -> Result<String, N
     let limits = throughput(workload, tier, units);
     let per_second = limits.connects.map_or(u32::MAX, |rate| rate.per_second);
     let count: u64 = crowds.iter().map(|crowd| crowd.count).sum();
-    #[expect(clippy::cast_precision_loss, reason = "at most 100,000")]
+    #[expect(clippy::cast_precision_loss, reason = "at most 250,000")]
     let arriving = count as f64 / f64::from(per_second);
     let start = (arriving + SETTLING_S).ceil();
     let mut text = format!(
