@@ -6,8 +6,7 @@ use super::{OwnMessages, Target, Tier, Traffic, Workload, throughput};
 use crate::protocol::stamp::STAMP_BYTES;
 use crate::protocol::throughput::{Flow, Throughput};
 
-/// Connections that a run may have: what a load of 100,000 may be raised to, and no more memory than
-/// a few GiB.
+/// Connections that a run may have: what a load of 100,000 may be raised to.
 pub const CONNECTIONS_MAX: u64 = 250_000;
 
 /// How long messages are sent once everybody is there, in seconds.
