@@ -4,12 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{
-    Dimension, Direction, Measure, Pattern, Rung, Tier, Utilisation, Workload, as_the_hub_says,
-    rung,
-};
+use super::{Dimension, Direction, Measure, Pattern, Rung, Tier, Utilisation, Workload, rung};
 use crate::protocol::CloseCategory;
-use crate::protocol::throughput::{Pattern as HubPattern, PatternCounters};
+use crate::protocol::throughput::PatternCounters;
 
 /// 99 % of messages within this: the performance guide's own criterion.
 pub const WITHIN: Duration = Duration::from_secs(1);
@@ -66,7 +63,7 @@ pub struct Observed {
     /// Messages that did not arrive.
     pub lost: u64,
     /// What kept the hub busy.
-    pub patterns: BTreeMap<HubPattern, PatternCounters>,
+    pub patterns: BTreeMap<Pattern, PatternCounters>,
 }
 
 impl Observed {
@@ -90,7 +87,7 @@ impl Observed {
             return None;
         }
         let mut busy = Pattern::ALL.into_iter().filter_map(|pattern| {
-            let counters = self.patterns.get(&as_the_hub_says(pattern))?;
+            let counters = self.patterns.get(&pattern)?;
             (!counters.busy.fullest().is_zero()).then_some((pattern, counters))
         });
         let (pattern, counters) = busy.next()?;

@@ -1,11 +1,10 @@
 //! What a workload asks of each dimension.
 
 use super::bill;
+pub use crate::protocol::throughput::THROUGHPUT_BYTES_MIN;
+
 use super::dimension::{Dimension, Direction, Measure, Pattern};
 use super::workload::{LiveTrace, OwnMessages, Target, Traffic, Workload};
-
-/// Bytes that a smaller message costs as well (performance guide).
-pub const THROUGHPUT_BYTES_MIN: u64 = 1_024;
 
 /// What one kind of message comes to in the busiest hour.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,9 +45,9 @@ pub fn flows(workload: &Workload) -> Vec<Flow> {
 pub fn flow(workload: &Workload, traffic: &Traffic) -> Flow {
     let group = |members: u64| {
         let pattern = if members < workload.revision.small_group_below() {
-            Pattern::SmallGroups
+            Pattern::SmallGroup
         } else {
-            Pattern::BigGroups
+            Pattern::BigGroup
         };
         let receivers = match traffic.own {
             OwnMessages::Delivered => members,
@@ -59,7 +58,7 @@ pub fn flow(workload: &Workload, traffic: &Traffic) -> Flow {
     let (pattern, receivers) = match traffic.target {
         Target::Groups { members, .. } => group(members),
         Target::Everyone => group(workload.connections),
-        Target::Upstream => (Pattern::UpstreamEcho, 1),
+        Target::Upstream => (Pattern::Echo, 1),
         Target::RestToUser => (Pattern::RestToUser, 1),
         Target::RestBroadcast => (Pattern::RestBroadcast, workload.connections),
     };
@@ -71,7 +70,7 @@ pub fn flow(workload: &Workload, traffic: &Traffic) -> Flow {
         receivers,
         messages_in,
         messages_out: messages_in * receivers as f64,
-        upstream_requests: if pattern == Pattern::UpstreamEcho { messages_in } else { 0.0 },
+        upstream_requests: if pattern == Pattern::Echo { messages_in } else { 0.0 },
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use crate::protocol::throughput::Pattern;
+
 /// What can run out. The order is that of reports, and decides between equals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -17,45 +19,6 @@ pub enum Dimension {
     Together,
     /// Messages a day, as billed, where a tier ends with its quota (Free).
     DailyMessages,
-}
-
-/// Pattern of traffic, as the performance guide tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Pattern {
-    /// Groups of many members.
-    BigGroups,
-    /// Groups of few members: routing costs.
-    SmallGroups,
-    /// Client to upstream and back.
-    UpstreamEcho,
-    /// REST to one user.
-    RestToUser,
-    /// REST to everyone.
-    RestBroadcast,
-}
-
-impl Pattern {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::BigGroups,
-        Self::SmallGroups,
-        Self::UpstreamEcho,
-        Self::RestToUser,
-        Self::RestBroadcast,
-    ];
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BigGroups => "big groups",
-            Self::SmallGroups => "small groups",
-            Self::UpstreamEcho => "upstream echo",
-            Self::RestToUser => "REST to user",
-            Self::RestBroadcast => "REST broadcast",
-        })
-    }
 }
 
 /// Seen from the service.

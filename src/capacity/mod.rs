@@ -69,7 +69,7 @@ pub use estimate::{
     SlowCohort, Step, StormRow, Then, UpstreamSize, Use, Varied, estimate, estimate_schema,
 };
 pub use file::{Flags, MESSAGE_BYTES_MAX, load, workload_schema};
-pub use model::{as_the_hub_says, throughput};
+pub use model::throughput;
 pub use prices::{AGE_DAYS_MAX, Prices, load_prices, prices_schema};
 pub use scenario::{CONNECTIONS_MAX, NotRun, scenario};
 pub use sizing::{Rung, Sizing, Utilisation, rung, size, utilisation};

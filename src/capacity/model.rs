@@ -1,7 +1,7 @@
 //! What units of a tier carry, as a hub is told it: the model that `--consistency` runs against.
 
 use super::{Dimension, Direction, Measure, Pattern, Tier, Workload, capacities, connect_rate};
-use crate::protocol::throughput::{self as hub, ConnectRate, Flow, PatternLimits, Throughput};
+use crate::protocol::throughput::{ConnectRate, Flow, PatternLimits, Throughput};
 
 /// Stands for what is not bounded.
 const ANY: u64 = 1_000_000_000_000_000;
@@ -26,21 +26,9 @@ pub fn throughput(workload: &Workload, tier: Tier, units: u32) -> Throughput {
     let per_second = connect_rate(tier, units);
     Throughput {
         connects: Some(ConnectRate { per_second, burst: per_second }),
-        patterns: Pattern::ALL.into_iter().map(|of| (as_the_hub_says(of), limits(of))).collect(),
+        patterns: Pattern::ALL.into_iter().map(|of| (of, limits(of))).collect(),
         small_below: u32::try_from(workload.revision.small_group_below()).unwrap_or(u32::MAX),
         ..Throughput::default()
-    }
-}
-
-/// A pattern in the hub's word.
-#[must_use]
-pub const fn as_the_hub_says(pattern: Pattern) -> hub::Pattern {
-    match pattern {
-        Pattern::BigGroups => hub::Pattern::BigGroup,
-        Pattern::SmallGroups => hub::Pattern::SmallGroup,
-        Pattern::UpstreamEcho => hub::Pattern::Echo,
-        Pattern::RestToUser => hub::Pattern::RestToUser,
-        Pattern::RestBroadcast => hub::Pattern::RestBroadcast,
     }
 }
 

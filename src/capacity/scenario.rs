@@ -52,6 +52,16 @@ struct Crowd {
     name: String,
     count: u64,
     rooms: Option<u64>,
+    part: Part,
+}
+
+/// What a population is in the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Clients.
+    Clients,
+    /// Connections that count and serve nobody: ghosts, and those counted twice.
+    Slack,
 }
 
 /// The scenario of a workload's busiest hour on so many units of a tier, in the grammar of scenario
@@ -97,7 +107,7 @@ pub fn scenario(workload: &Workload, tier: Tier, units: u32) -> Result<String, N
         if let Some(members) = crowd.rooms {
             let _ = writeln!(text, "rooms = {members}");
         }
-        if to_everyone {
+        if to_everyone && crowd.part == Part::Clients {
             let _ = writeln!(text, "groups = [{EVERYONE:?}]");
         }
         before += crowd.count;
@@ -120,15 +130,25 @@ fn crowds(workload: &Workload) -> Result<Vec<Crowd>, NotRun> {
     for (number, traffic) in workload.traffic.iter().enumerate() {
         if let Target::Groups { count, members } = traffic.target {
             let count = count.saturating_mul(members);
-            crowds.push(Crowd { name: format!("rooms{number}"), count, rooms: Some(members) });
+            crowds.push(Crowd {
+                name: format!("rooms{number}"),
+                count,
+                rooms: Some(members),
+                part: Part::Clients,
+            });
         }
     }
     let needed: u64 = crowds.iter().map(|crowd| crowd.count).fold(0, u64::saturating_add);
-    if needed > connections {
-        return Err(NotRun::TooFewClients { needed, connections });
+    let clients = workload.connections;
+    if needed > clients {
+        return Err(NotRun::TooFewClients { needed, connections: clients });
     }
-    if needed < connections {
-        crowds.push(Crowd { name: "others".into(), count: connections - needed, rooms: None });
+    let rest = [
+        ("others", clients - needed, Part::Clients),
+        ("slack", connections.saturating_sub(clients), Part::Slack),
+    ];
+    for (name, count, part) in rest.into_iter().filter(|(_, count, _)| *count > 0) {
+        crowds.push(Crowd { name: name.into(), count, rooms: None, part });
     }
     Ok(crowds)
 }
@@ -149,11 +169,10 @@ fn hub(text: &mut String, tier: Tier, units: u32, limits: &Throughput) {
         let flow = |flow: Flow| {
             format!("{{ messages = \"{}/s\", bytes = \"{}B/s\" }}", flow.messages, flow.bytes)
         };
-        let (inbound, outbound) = (flow(limits.inbound), flow(limits.outbound));
-        let _ = write!(
-            text,
-            "\n[hub.throughput.{pattern}]\ninbound = {inbound}\noutbound = {outbound}\n"
-        );
+        let (inbound, outbound, name) =
+            (flow(limits.inbound), flow(limits.outbound), pattern.name());
+        let _ =
+            write!(text, "\n[hub.throughput.{name}]\ninbound = {inbound}\noutbound = {outbound}\n");
     }
 }
 
@@ -167,7 +186,10 @@ fn traffic(
     let rooms = format!("rooms{number}");
     let senders = match kind.target {
         Target::Groups { .. } => crowds.iter().find(|crowd| crowd.name == rooms),
-        _ => crowds.iter().max_by_key(|crowd| crowd.count),
+        _ => {
+            let clients = crowds.iter().filter(|crowd| crowd.part == Part::Clients);
+            clients.max_by_key(|crowd| crowd.count)
+        }
     };
     let there = senders.map_or(0, |crowd| crowd.count);
     let is_by_rest = matches!(kind.target, Target::RestToUser | Target::RestBroadcast);

@@ -85,7 +85,7 @@ fn bound(
     inbound: Inbound,
 ) -> Option<f64> {
     let is_condition = direction == Direction::In
-        && matches!(pattern, Pattern::BigGroups | Pattern::RestBroadcast)
+        && matches!(pattern, Pattern::BigGroup | Pattern::RestBroadcast)
         && inbound == Inbound::Conditions;
     (!is_condition).then(|| measured(pattern, direction, units, revision))
 }
@@ -99,12 +99,12 @@ pub(super) fn measured(
 ) -> f64 {
     let per_unit = |rate: f64| rate * f64::from(units);
     match (pattern, direction) {
-        (Pattern::BigGroups, Direction::In) => 30.0,
+        (Pattern::BigGroup, Direction::In) => 30.0,
         (Pattern::RestBroadcast, Direction::In) => 3.0,
-        (Pattern::BigGroups | Pattern::RestBroadcast, Direction::Out) => per_unit(3_000.0),
-        (Pattern::SmallGroups, Direction::In) => small_groups(units, revision),
-        (Pattern::SmallGroups, Direction::Out) => 10.0 * small_groups(units, revision),
-        (Pattern::UpstreamEcho, _) => per_unit(500.0),
+        (Pattern::BigGroup | Pattern::RestBroadcast, Direction::Out) => per_unit(3_000.0),
+        (Pattern::SmallGroup, Direction::In) => small_groups(units, revision),
+        (Pattern::SmallGroup, Direction::Out) => 10.0 * small_groups(units, revision),
+        (Pattern::Echo, _) => per_unit(500.0),
         (Pattern::RestToUser, _) => per_unit(180.0),
     }
 }

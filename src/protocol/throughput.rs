@@ -37,7 +37,7 @@ impl Pattern {
     pub const ALL: [Self; 5] =
         [Self::BigGroup, Self::SmallGroup, Self::Echo, Self::RestToUser, Self::RestBroadcast];
 
-    /// Its name in files and reports.
+    /// Its name in files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,7 +52,13 @@ impl Pattern {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(match self {
+            Self::BigGroup => "big groups",
+            Self::SmallGroup => "small groups",
+            Self::Echo => "upstream echo",
+            Self::RestToUser => "REST to user",
+            Self::RestBroadcast => "REST broadcast",
+        })
     }
 }
 
@@ -61,7 +67,8 @@ impl fmt::Display for Pattern {
 pub struct Flow {
     /// Messages; outbound ones count once per receiver.
     pub messages: u64,
-    /// Bytes of payload; outbound ones count once per receiver.
+    /// Bytes of payload, at least [`THROUGHPUT_BYTES_MIN`] for each; outbound ones count once per
+    /// receiver.
     pub bytes: u64,
 }
 
@@ -80,10 +87,14 @@ pub struct PatternLimits {
     pub outbound: Flow,
 }
 
+/// Bytes that a message of less counts as (performance guide; service-side facts, 4.7).
+pub const THROUGHPUT_BYTES_MIN: u64 = 1_024;
+
 impl PatternLimits {
     /// How long a message keeps a hub busy by each measure.
     #[must_use]
     pub fn busy(&self, copies: u64, payload_bytes: u64) -> Busy {
+        let payload_bytes = payload_bytes.max(THROUGHPUT_BYTES_MIN);
         let copied = copies.saturating_mul(payload_bytes);
         Busy {
             messages_in_ns: at_rate(1, self.inbound.messages),
@@ -196,5 +207,6 @@ mod tests {
         let ms = |copies, bytes| limits.busy(copies, bytes).fullest().as_millis();
         assert_eq!((ms(3_000, 100), ms(3_000, 2_000), ms(3_000, 4_000)), (1_000, 1_000, 2_000));
         assert_eq!((ms(0, 100), ms(0, 6_000)), (33, 100));
+        assert_eq!(limits.busy(1, 100), limits.busy(1, THROUGHPUT_BYTES_MIN));
     }
 }

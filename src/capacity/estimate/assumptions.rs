@@ -124,7 +124,7 @@ fn inbound(workload: &Workload, estimate: &Estimate) -> Vec<String> {
     }
     let units = estimate.recommended.map_or(1, |resource| resource.units);
     let mut all = Vec::new();
-    for pattern in [Pattern::BigGroups, Pattern::RestBroadcast] {
+    for pattern in [Pattern::BigGroup, Pattern::RestBroadcast] {
         let rate: f64 = flows(workload)
             .iter()
             .filter(|flow| flow.pattern == pattern)

@@ -241,7 +241,7 @@ fn revisions(workload: &Workload) -> Revisions {
     };
     let by_other = Workload { revision: other, ..workload.clone() };
     let is_small =
-        |load: &Workload| flows(load).iter().any(|flow| flow.pattern == Pattern::SmallGroups);
+        |load: &Workload| flows(load).iter().any(|flow| flow.pattern == Pattern::SmallGroup);
     Revisions {
         used,
         other,

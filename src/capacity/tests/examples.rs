@@ -30,7 +30,7 @@ fn example_a_messages_and_not_connections_set_the_bill() {
     assert_eq!(older.fitting().unwrap().units, 10);
 
     assert!(close(flows(&load)[0].messages_out, 2_500.0));
-    let out = util(fitting, messages(Pattern::BigGroups, Direction::Out));
+    let out = util(fitting, messages(Pattern::BigGroup, Direction::Out));
     assert!(close(out, 2_500.0 / 21_000.0), "{out}");
     let billed = billed_per_day(&load);
     assert!(close(billed.least, 108e6) && close(billed.most, 216e6), "{billed:?}");
@@ -53,7 +53,7 @@ fn example_b_connections_break_first() {
     assert_eq!(older_list.fitting().unwrap().units, 50);
 
     for direction in [Direction::In, Direction::Out] {
-        let share = util(fitting, messages(Pattern::SmallGroups, direction));
+        let share = util(fitting, messages(Pattern::SmallGroup, direction));
         assert!(close(share, 1.0 / 3.0), "{share}");
     }
     let first = fitting.breaks_first().unwrap();
@@ -74,7 +74,7 @@ fn example_b_with_the_older_revision_follows_its_table() {
     let older = Workload { revision: Revision::Older, ..small_groups() };
     let share = |units| {
         let rung = rung(&older, Tier::Standard, units);
-        util(&rung, messages(Pattern::SmallGroups, Direction::Out))
+        util(&rung, messages(Pattern::SmallGroup, Direction::Out))
     };
     assert!(close(share(20), 20_000.0 / 80_000.0));
     assert!(close(share(30), 20_000.0 / 103_333.333_333_333_33), "{}", share(30));
@@ -92,12 +92,12 @@ fn example_c_the_upstream_breaks_first() {
             .all(|one| one.dimension != Dimension::Connections || one.fits())
     };
     assert!(!connections_fit(1) && connections_fit(2));
-    assert!(close(util(&at(2), messages(Pattern::UpstreamEcho, Direction::In)), 0.9));
+    assert!(close(util(&at(2), messages(Pattern::Echo, Direction::In)), 0.9));
     let sizing = size(&load);
     let fitting = sizing.fitting().unwrap();
     assert_eq!((fitting.tier, fitting.units), (Tier::Standard, 3));
     let first = fitting.breaks_first().unwrap().dimension;
-    assert_eq!(first, messages(Pattern::UpstreamEcho, Direction::In));
+    assert_eq!(first, messages(Pattern::Echo, Direction::In));
 }
 
 #[test]

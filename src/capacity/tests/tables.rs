@@ -47,10 +47,10 @@ fn connections_a_unit() {
 #[test]
 fn big_groups() {
     for revision in [Revision::Newest, Revision::Older] {
-        holds(Pattern::BigGroups, Direction::In, revision, &columns([30.0; 8], [60.0; 8], KB));
+        holds(Pattern::BigGroup, Direction::In, revision, &columns([30.0; 8], [60.0; 8], KB));
         let out = [3e3, 6e3, 30e3, 150e3, 300e3, 600e3, 1_500e3, 3_000e3];
         let bandwidth = [6.0, 12.0, 60.0, 300.0, 600.0, 1_200.0, 3_000.0, 6_000.0];
-        holds(Pattern::BigGroups, Direction::Out, revision, &columns(out, bandwidth, MB));
+        holds(Pattern::BigGroup, Direction::Out, revision, &columns(out, bandwidth, MB));
     }
 }
 
@@ -59,10 +59,10 @@ fn small_groups_in_the_newest_revision() {
     let newest = Revision::Newest;
     let messages = [200.0, 400.0, 2e3, 10e3, 10e3, 20e3, 50e3, 100e3];
     let bandwidth = [400.0, 800.0, 4e3, 20e3, 20e3, 40e3, 100e3, 200e3];
-    holds(Pattern::SmallGroups, Direction::In, newest, &columns(messages, bandwidth, KB));
+    holds(Pattern::SmallGroup, Direction::In, newest, &columns(messages, bandwidth, KB));
     let messages = [2e3, 4e3, 20e3, 100e3, 100e3, 200e3, 500e3, 1_000e3];
     let bandwidth = [4.0, 8.0, 40.0, 200.0, 200.0, 400.0, 1_000.0, 2_000.0];
-    holds(Pattern::SmallGroups, Direction::Out, newest, &columns(messages, bandwidth, MB));
+    holds(Pattern::SmallGroup, Direction::Out, newest, &columns(messages, bandwidth, MB));
 }
 
 #[test]
@@ -75,11 +75,11 @@ fn small_groups_in_the_older_revision() {
     let messages = [400.0, 800.0, 2e3, 4e3, 8e3, 15e3, 15e3];
     let bandwidth = [0.8, 1.6, 4.0, 8.0, 16.0, 30.0, 30.0];
     let inbound = rows(messages, bandwidth, MB);
-    holds(Pattern::SmallGroups, Direction::In, Revision::Older, &inbound);
+    holds(Pattern::SmallGroup, Direction::In, Revision::Older, &inbound);
     let messages = [4e3, 8e3, 20e3, 40e3, 80e3, 150e3, 150e3];
     let bandwidth = [8.0, 16.0, 40.0, 80.0, 160.0, 300.0, 300.0];
     let outbound = rows(messages, bandwidth, MB);
-    holds(Pattern::SmallGroups, Direction::Out, Revision::Older, &outbound);
+    holds(Pattern::SmallGroup, Direction::Out, Revision::Older, &outbound);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn upstream_echo() {
     let bandwidth = [1.0, 2.0, 10.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
     for direction in [Direction::In, Direction::Out] {
         let columns = columns(messages, bandwidth, MB);
-        holds(Pattern::UpstreamEcho, direction, Revision::Newest, &columns);
+        holds(Pattern::Echo, direction, Revision::Newest, &columns);
     }
 }
 
@@ -108,7 +108,7 @@ fn rest_broadcast() {
     holds(Pattern::RestBroadcast, Direction::In, newest, &columns([3.0; 8], [6.0; 8], KB));
     for units in UNITS {
         let of = |pattern| measured(pattern, Direction::Out, units, newest);
-        assert!(close(of(Pattern::RestBroadcast), of(Pattern::BigGroups)));
+        assert!(close(of(Pattern::RestBroadcast), of(Pattern::BigGroup)));
     }
 }
 
@@ -129,7 +129,7 @@ fn connects_a_second() {
 #[test]
 fn inbound_conditions_bound_nothing() {
     let all = capacities(Tier::Standard, 1, Revision::Newest, Inbound::Conditions);
-    for pattern in [Pattern::BigGroups, Pattern::RestBroadcast] {
+    for pattern in [Pattern::BigGroup, Pattern::RestBroadcast] {
         let bounded = Dimension::Traffic(pattern, Direction::In, Measure::Messages);
         assert!(!all.iter().any(|one| one.dimension == bounded), "{pattern}");
     }
