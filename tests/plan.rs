@@ -179,8 +179,7 @@ fn a_file_takes_all_patterns_at_once() {
     assert_eq!(told["load"]["connections_counted"]["value"], 8_560.0);
     let rows = told["load"]["traffic"].as_array().unwrap().iter();
     let patterns: Vec<_> = rows.map(|row| row["pattern"].clone()).collect();
-    for pattern in ["big_groups", "small_groups", "upstream_echo", "rest_to_user", "rest_broadcast"]
-    {
+    for pattern in ["big_group", "small_group", "echo", "rest_to_user", "rest_broadcast"] {
         assert!(patterns.contains(&Value::from(pattern)), "{pattern}");
     }
     assert!(
