@@ -6,6 +6,7 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -222,6 +223,28 @@ fn an_interrupted_search_keeps_what_it_has() {
     let search: Value = serde_json::from_str(&stored).unwrap();
     assert_eq!((&search["how"], tried(&search).len()), (&Value::from("interrupted"), 1), "{text}");
     assert!(!folder.join("002-2").exists(), "{text}");
+}
+
+#[test]
+fn a_killed_search_keeps_the_steps_before() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("slow.toml");
+    fs::write(&file, free("")).unwrap();
+    let folder = root.path().join("out");
+    let mut command = squall(root.path());
+    command.args(["run", "slow.toml", "--sweep", "duration=1s,120s", "--out"]).arg(&folder);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let told = BufReader::new(process.stderr.take().unwrap()).lines();
+    let lines: Vec<_> =
+        told.map_while(Result::ok).take_while(|line| !line.contains("(run 1)")).collect();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let stored = fs::read_to_string(folder.join("search.json")).unwrap_or_default();
+    let search: Value = serde_json::from_str(&stored).unwrap_or_else(|_| panic!("{lines:?}"));
+    assert_keeps_to_the_schema(&search);
+    assert_eq!(search["how"], "running", "{lines:?}");
+    let values: Vec<_> = tried(&search).into_iter().map(|(value, _)| value).collect();
+    assert_eq!(values, ["1s"], "{lines:?}");
 }
 
 /// `search.json` without what belongs to the machine.

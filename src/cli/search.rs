@@ -113,8 +113,9 @@ pub(super) async fn run(
     let world = context.shards.world();
     let mut seeking = Seeking {
         context,
+        began,
         sought,
-        path,
+        folder: &folder,
         redactor,
         file: SearchFile::new(&sought.plan, &sought.search, world, machine),
         exit: Exit::AsExpected,
@@ -158,8 +159,9 @@ fn write(folder: &RunFolder, file: &SearchFile, redactor: &Redactor) -> Result<(
 /// A search on its way.
 struct Seeking<'a> {
     context: &'a Context,
+    began: Began,
     sought: &'a Sought,
-    path: &'a Path,
+    folder: &'a RunFolder,
     redactor: &'a Redactor,
     file: SearchFile,
     exit: Exit,
@@ -205,7 +207,7 @@ impl Seeking<'_> {
         let name = folder_name(number, outer, value);
         let told = told(self.sought, outer, value);
         let ran = match self.sought.step(outer, value) {
-            Ok(plan) => run::run_one(self.context, plan, &self.path.join(&name), &told).await,
+            Ok(plan) => run::run_one(self.context, plan, &self.folder.file(&name), &told).await,
             Err(error) => Err(error),
         };
         let run = match ran {
@@ -222,11 +224,18 @@ impl Seeking<'_> {
         let exit = Exit::of(&run);
         let mut step = StepFacts::of(&run, outer, &self.sought.search.key, value);
         step.folder = name;
+        let verdict = words::outcome(step.outcome);
+        self.file.steps.push(step);
+        // What was found out so far survives whatever ends this process.
+        self.file.machine = session::machine(self.context, self.began);
+        if let Err(error) = write(self.folder, &self.file, self.redactor) {
+            complain(&error, self.redactor);
+            self.exit = self.exit.max(error.exit());
+            return Stepped::Over(SearchEnd::Stopped);
+        }
         if self.context.live != LiveMode::Quiet {
-            let verdict = words::outcome(step.outcome);
             say(&self.redactor.redact(&format!("{told}: {verdict} (run {number})\n")));
         }
-        self.file.steps.push(step);
         if self.sought.search.until == Until::Exhausted || exit != Exit::Failed {
             self.exit = self.exit.max(exit);
         }

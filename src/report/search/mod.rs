@@ -86,6 +86,8 @@ pub enum SearchEnd {
     Interrupted,
     /// A step was neither passed nor failed, or ended with an error: see the last step.
     Stopped,
+    /// It goes on, or its process was killed: the file is written anew after every step.
+    Running,
 }
 
 /// A key and the value that a step gave it.
@@ -254,7 +256,7 @@ impl SearchFile {
             key: search.key.clone(),
             outer_keys: search.axes.iter().map(|axis| axis.key.clone()).collect(),
             until: search.until.into(),
-            how: SearchEnd::Stopped,
+            how: SearchEnd::Running,
             outcome: Outcome::Undetermined,
             answers: Vec::new(),
             steps: Vec::new(),
@@ -278,7 +280,9 @@ impl SearchFile {
                 .into_iter()
                 .find(|outcome| outcomes.contains(outcome))
                 .unwrap_or(Outcome::Pass),
-            SearchEnd::Interrupted | SearchEnd::Stopped => Outcome::Undetermined,
+            SearchEnd::Interrupted | SearchEnd::Stopped | SearchEnd::Running => {
+                Outcome::Undetermined
+            }
         };
     }
 }

@@ -62,6 +62,7 @@ pub const fn verdict_word(search: &SearchFile) -> &'static str {
         SearchEnd::Finished => words::outcome(search.outcome),
         SearchEnd::Interrupted => "INTERRUPTED",
         SearchEnd::Stopped => "STOPPED",
+        SearchEnd::Running => "UNFINISHED",
     }
 }
 
@@ -90,6 +91,7 @@ pub fn sentences(search: &SearchFile) -> Vec<String> {
     match search.how {
         SearchEnd::Finished => {}
         SearchEnd::Interrupted => told.push("interrupted: there is no answer yet".to_owned()),
+        SearchEnd::Running => told.push("unfinished: there is no answer yet".to_owned()),
         SearchEnd::Stopped => told.push(match last.filter(|step| !is_shown(step)) {
             Some(step) => format!(
                 "stopped: the run with {} was {}, which is no answer{}",
