@@ -306,14 +306,56 @@ fn nonsense_is_refused_as_recorded() {
     );
 }
 
+/// 200 clients in groups of 20, who break a unit by what goes out.
+const BREAKS: [&str; 7] = ["plan", "--connections", "200", "--groups", "10x20", "--send", "2/s"];
+
 #[test]
-fn the_model_of_the_recommended_units_breaks_where_the_figures_say() {
-    let groups = ["plan", "--connections", "200", "--groups", "10x20", "--send", "2/s", "--size"];
-    let said = text(&run(&[&groups[..], &["512", "--consistency"]].concat()));
+fn the_sentence_says_what_was_run_and_not_more() {
+    let said = text(&run(&[&BREAKS[..], &["--size", "512", "--consistency"]].concat()));
     let told = said.split("  Consistency").nth(1).expect("it is told behind the plan");
-    assert!(told.contains("as foretold") && told.contains("broke at"), "{told}");
-    assert!(told.contains("big groups, out/s"), "{told}");
+    let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let multiples = |from: &str| -> f64 {
+        let behind = words.split(from).nth(1).unwrap_or_else(|| panic!("{from}: {words}"));
+        behind.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let (held, broke) = (multiples("load, holds "), multiples("is broken at "));
+    let foretold = multiples("the break is at ");
+    assert!(held < foretold && foretold < broke, "{held} {foretold} {broke}");
+    assert!(words.contains("times by big groups, out/s."), "{told}");
+    assert!(words.contains("not a measurement of Azure"), "{told}");
+    for run in [format!("below the break {held:.2} "), format!("past the break {broke:.2} ")] {
+        assert!(words.contains(&run), "{run}: {told}");
+    }
     assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
+}
+
+#[test]
+fn the_runs_of_the_model_are_in_the_json_and_on_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("plan.html");
+    let page_path = page.to_str().unwrap();
+    let more = ["--size", "512", "--consistency", "--html", page_path];
+    let told = json(&[&BREAKS[..], &more].concat());
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/capacity.schema.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
+    assert!(jsonschema::is_valid(&schema, &told), "{told}");
+    let part = &told["consistency"];
+    assert_eq!((&part["agrees"], &part["basis"]), (&true.into(), &"model".into()), "{part}");
+    assert_eq!(part["hub"], told["recommended"]);
+    assert_eq!(part["dimension"], told["break_order"][0]["dimension"]);
+    assert_eq!(part["foretold_multiple"], told["break_order"][0]["break_multiple"]);
+    let runs = part["runs"].as_array().unwrap();
+    let holds: Vec<_> = runs.iter().map(|run| run["holds"].as_bool().unwrap()).collect();
+    assert_eq!(holds, [true, true, false], "{part}");
+    assert_eq!(runs[2]["broke_by"], part["dimension"]);
+    let page = fs::read_to_string(&page).unwrap();
+    let of = page.split_once("Consistency").expect("it is on the page").1;
+    assert!(of.contains("big groups, out/s") && of.contains("not a measurement of Azure"), "{of}");
+    for run in ["as planned", "below the break", "past the break"] {
+        assert!(of.contains(run), "{run}: {of}");
+    }
+    let without = json(&[&BREAKS[..], &["--size", "512"]].concat());
+    assert!(without.get("consistency").is_none());
 }
 
 #[test]

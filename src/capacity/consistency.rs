@@ -4,7 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Dimension, Direction, Measure, Pattern, Rung, Tier, Utilisation, Workload, rung};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    Basis, Dimension, Direction, Measure, Pattern, Resource, Rung, Tier, Utilisation, Workload,
+    rung,
+};
 use crate::protocol::CloseCategory;
 use crate::protocol::throughput::PatternCounters;
 
@@ -19,7 +25,8 @@ const ABOVE: f64 = 1.15;
 const EQUALLY: f64 = 0.001;
 
 /// Where the load stands to the multiple at which it is foretold to break.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Stand {
     /// As planned.
     Planned,
@@ -171,5 +178,86 @@ impl Trial {
         let rung = rung(&self.workload, course.tier, course.units);
         let of = |one: &&Utilisation| one.dimension == course.first.dimension;
         rung.utilisation.iter().find(of).map_or(0.0, Utilisation::share)
+    }
+}
+
+/// What the runs showed: part of an estimate.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Consistency {
+    /// What it rests on: the model, never a measurement of Azure.
+    pub basis: Basis,
+    /// What the hub was told that it is.
+    pub hub: Resource,
+    /// What is to break first by the figures.
+    pub dimension: Dimension,
+    /// Multiple of the planned load at which it is to break by the figures.
+    pub foretold_multiple: f64,
+    /// Largest multiple that was run and held; null when none did.
+    pub held_multiple: Option<f64>,
+    /// Smallest multiple that was run and broke in that dimension; null when none did.
+    pub broke_multiple: Option<f64>,
+    /// Whether every run showed what is foretold of it.
+    pub agrees: bool,
+    /// The runs, by rising load.
+    pub runs: Vec<ConsistencyRun>,
+}
+
+/// One of the runs.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ConsistencyRun {
+    /// Where its load stands to the foretold break.
+    pub stand: Stand,
+    /// Multiple of the planned load.
+    pub multiple: f64,
+    /// Connections, ghosts and overlap included.
+    pub clients: u64,
+    /// How full the dimension is by the figures, as a share.
+    pub share: f64,
+    /// 99 % of messages took at most this, in microseconds; null without messages.
+    pub p99_us: Option<u64>,
+    /// Messages that did not arrive.
+    pub lost: u64,
+    /// Ends and refusals that are not Normal.
+    pub drops: BTreeMap<CloseCategory, u64>,
+    /// Whether nobody was dropped, nothing was lost and 99 % of messages were in time.
+    pub holds: bool,
+    /// In which dimension it broke; null when it held, or broke in none that is known.
+    pub broke_by: Option<Dimension>,
+    /// Whether that is what is foretold.
+    pub agrees: bool,
+}
+
+impl Consistency {
+    /// What runs of a course showed.
+    #[must_use]
+    pub fn of(course: &Course, seen: &[(Trial, Observed)]) -> Self {
+        let first = course.first.dimension;
+        let run = |(trial, observed): &(Trial, Observed)| ConsistencyRun {
+            stand: trial.stand,
+            multiple: trial.multiple,
+            clients: trial.workload.connections_counted(),
+            share: trial.share(course),
+            p99_us: observed.p99.map(|p99| u64::try_from(p99.as_micros()).unwrap_or(u64::MAX)),
+            lost: observed.lost,
+            drops: observed.drops.clone(),
+            holds: observed.holds(),
+            broke_by: observed.broke(first),
+            agrees: trial.agrees(first, observed),
+        };
+        let mut runs: Vec<_> = seen.iter().map(run).collect();
+        runs.sort_by(|a, b| a.multiple.total_cmp(&b.multiple));
+        let multiples = |is: &dyn Fn(&&ConsistencyRun) -> bool| {
+            runs.iter().filter(is).map(|run| run.multiple).collect::<Vec<_>>()
+        };
+        Self {
+            basis: Basis::Model,
+            hub: Resource::of(course.tier, course.units),
+            dimension: first,
+            foretold_multiple: course.first.break_multiple(),
+            held_multiple: multiples(&|run| run.holds).last().copied(),
+            broke_multiple: multiples(&|run| run.broke_by == Some(first)).first().copied(),
+            agrees: runs.iter().all(|run| run.agrees),
+            runs,
+        }
     }
 }

@@ -60,7 +60,9 @@ pub use bill::{
     BILLED_BYTES, DAYS_A_MONTH, Range, billed_per_day, billed_per_second, included_per_day,
     unit_days,
 };
-pub use consistency::{Course, Observed, Stand, Trial, WITHIN, course};
+pub use consistency::{
+    Consistency, ConsistencyRun, Course, Observed, Stand, Trial, WITHIN, course,
+};
 pub use demand::{Flow, THROUGHPUT_BYTES_MIN, demand, flow, flows};
 pub use dimension::{Dimension, Direction, Measure, Pattern};
 pub use estimate::{

@@ -7,24 +7,28 @@ use tokio::task::LocalSet;
 
 use super::interrupt::Interrupts;
 use super::session::{Context, Done, Keep};
-use super::{CliError, Exit, print, say, world};
-use crate::capacity::{self, Course, Observed, Rung, Trial, Workload};
+use super::{CliError, say, world};
+use crate::capacity::{self, Consistency, Course, Observed, Trial, Workload};
 use crate::engine::Shards;
 use crate::measure::LatencyKind;
 use crate::net::Clock;
 use crate::protocol::CloseCategory;
-use crate::report::capacity as told;
 use crate::report::live::LiveMode;
 use crate::report::recorder::Latest;
 use crate::report::{RunFile, words};
 use crate::scenario::{self, Overrides, Plan, Source};
 
-/// Runs the course of a rung and tells what it showed. [`Exit::Failed`] when it disagrees.
+/// Runs the course of the units that are recommended and tells what it showed.
 ///
 /// # Errors
 ///
-/// When the workload cannot be run as a scenario, or is interrupted.
-pub fn main(workload: &Workload, rung: &Rung) -> Result<Exit, CliError> {
+/// When nothing is recommended or nothing can break, when the workload cannot be run as a scenario,
+/// or is interrupted.
+pub fn main(workload: &Workload) -> Result<Consistency, CliError> {
+    let sizing = capacity::size(workload);
+    let Some(rung) = sizing.fitting() else {
+        return Err(CliError::Usage("--consistency needs units that carry the load".to_owned()));
+    };
     let Some(course) = capacity::course(workload, rung) else {
         return Err(CliError::Usage("--consistency needs a load that can break".to_owned()));
     };
@@ -50,10 +54,7 @@ pub fn main(workload: &Workload, rung: &Rung) -> Result<Exit, CliError> {
         }
         Ok::<_, CliError>(seen)
     })?;
-    print(&told::consistency(&course, &seen));
-    let first = course.first.dimension;
-    let agrees = seen.iter().all(|(step, observed)| step.agrees(first, observed));
-    Ok(if agrees { Exit::AsExpected } else { Exit::Failed })
+    Ok(Consistency::of(&course, &seen))
 }
 
 fn plan(course: &Course, step: &Trial) -> Result<Plan, CliError> {

@@ -47,7 +47,7 @@ pub struct PlanArguments {
     json: bool,
     /// Run the load against the embedded hub as a model of the recommended units, then raise it
     /// until that breaks: the model agreeing with itself, not a measurement of Azure
-    #[arg(long, env = "SQUALL_CONSISTENCY", conflicts_with = "json")]
+    #[arg(long, env = "SQUALL_CONSISTENCY")]
     consistency: bool,
     /// Write a page with charts as well
     #[arg(long, env = "SQUALL_HTML", value_name = "FILE")]
@@ -225,13 +225,22 @@ pub fn main(arguments: &PlanArguments) -> Result<Exit, CliError> {
         Some(prices) => Some((prices, today()?)),
         None => None,
     };
-    let estimate = capacity::estimate(&workload, dated);
+    let mut estimate = capacity::estimate(&workload, dated);
     let detail = if arguments.explain { Detail::Formulas } else { Detail::Results };
+    // What is known at once is told before the runs.
+    if !arguments.json {
+        print(&told::text(&workload, &estimate, detail));
+    }
+    if arguments.consistency {
+        let consistency = consistency::main(&workload)?;
+        if !arguments.json {
+            print(&told::consistency(&consistency));
+        }
+        estimate.consistency = Some(consistency);
+    }
     if arguments.json {
         let json = serde_json::to_string_pretty(&estimate);
         print(&format!("{}\n", json.map_err(|error| CliError::Internal(error.to_string()))?));
-    } else {
-        print(&told::text(&workload, &estimate, detail));
     }
     if let Some(path) = &arguments.html {
         let page = told::html(&workload, &estimate, detail);
@@ -240,13 +249,9 @@ pub fn main(arguments: &PlanArguments) -> Result<Exit, CliError> {
             print(&format!("\n{}", text::aside("page:", &path.display().to_string())));
         }
     }
-    if !arguments.consistency {
-        return Ok(Exit::AsExpected);
-    }
-    let sizing = capacity::size(&workload);
-    match sizing.fitting() {
-        Some(rung) => consistency::main(&workload, rung),
-        None => Err(CliError::Usage("--consistency needs units that carry the load".to_owned())),
+    match &estimate.consistency {
+        Some(consistency) if !consistency.agrees => Ok(Exit::Failed),
+        _ => Ok(Exit::AsExpected),
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::demand::{demand, flows};
 use super::super::dimension::{Dimension, Pattern};
 use super::super::prices::{AGE_DAYS_MAX, Prices};
 use super::super::sizing::{Rung, Utilisation, rung, size, utilisation};
-use super::super::table::{capacities, sku, unit_steps};
+use super::super::table::{capacities, unit_steps};
 use super::super::workload::{Basis, Need, Revision, Workload};
 use super::{
     Between, Break, Cost, ESTIMATE_VERSION, Estimate, Figure, FlowRow, Load, Messages, Resource,
@@ -46,6 +46,7 @@ pub fn estimate(workload: &Workload, prices: Option<(&Prices, Date)>) -> Estimat
         revisions: revisions(workload),
         assumptions: assumptions::list(workload),
         cautions: Vec::new(),
+        consistency: None,
         reload,
     };
     estimate.cautions = assumptions::cautions(workload, &estimate);
@@ -53,8 +54,8 @@ pub fn estimate(workload: &Workload, prices: Option<(&Prices, Date)>) -> Estimat
 }
 
 /// The resource of a rung.
-pub(super) fn resource(rung: &Rung) -> Resource {
-    Resource { tier: rung.tier, sku: sku(rung.tier, rung.units), units: rung.units }
+pub(super) const fn resource(rung: &Rung) -> Resource {
+    Resource::of(rung.tier, rung.units)
 }
 
 /// What holds a workload.

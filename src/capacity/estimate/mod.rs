@@ -10,8 +10,10 @@ pub use make::estimate;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::consistency::Consistency;
 use super::dimension::{Dimension, Pattern};
 use super::storm::Storm;
+use super::table::sku;
 use super::workload::{Basis, Inbound, Need, Revision, UnitList};
 use crate::protocol::settings::Tier;
 
@@ -95,6 +97,9 @@ pub struct Estimate {
     pub assumptions: Vec<Assumption>,
     /// What a reader must know.
     pub cautions: Vec<String>,
+    /// What the runs of `--consistency` showed; absent without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
 }
 
 /// What a workload asks in the busiest hour.
@@ -148,6 +153,13 @@ pub struct Resource {
     pub sku: &'static str,
     /// Units.
     pub units: u32,
+}
+
+impl Resource {
+    /// So many units of a tier.
+    pub(super) const fn of(tier: Tier, units: u32) -> Self {
+        Self { tier, sku: sku(tier, units), units }
+    }
 }
 
 /// One unit count of the ladder.

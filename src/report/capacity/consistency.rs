@@ -1,11 +1,12 @@
 //! What the runs of `--consistency` showed, beside what is foretold.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::super::table::{self, Column};
 use super::super::text;
 use super::super::words;
-use crate::capacity::{Course, Observed, Stand, Trial};
+use super::Section;
+use crate::capacity::{Consistency, ConsistencyRun, Stand};
 
 const COLUMNS: [Column<'static>; 7] = [
     Column::Names("load"),
@@ -14,59 +15,82 @@ const COLUMNS: [Column<'static>; 7] = [
     Column::Figures("full\n(paper)"),
     Column::Figures("p99 of\nmessages"),
     Column::Words("dropped or refused"),
-    Column::Words("agrees"),
+    Column::Words("as foretold"),
 ];
 
-/// Every step with what it showed, and one sentence before.
+/// One sentence, and every run with what it showed.
 #[must_use]
-pub fn consistency(course: &Course, seen: &[(Trial, Observed)]) -> String {
+pub fn consistency(told: &Consistency) -> String {
     let mut out = String::new();
-    text::heading("Consistency", "the model against the paper answer; not Azure", &mut out);
-    let first = course.first.dimension;
-    let agree = seen.iter().all(|(step, observed)| step.agrees(first, observed));
-    let multiple = course.first.break_multiple();
-    let units = words::counted(u64::from(course.units), "unit");
-    let carry = if course.units == 1 { "carries" } else { "carry" };
-    let hub = format!("A hub that is told what {units} {carry}");
-    let sentence = match agree {
-        true => format!(
-            "{hub} holds the planned load and breaks by {first} at {multiple:.2} times of it, as \
-             foretold."
-        ),
-        false => format!(
-            "{hub} does not do what is foretold: that it breaks by {first} at {multiple:.2} times \
-             the planned load."
-        ),
-    };
-    text::flowing("  ", "", 0, &sentence, &mut out);
-    let rows = seen.iter().map(|(step, observed)| row(course, step, observed)).collect();
-    out.push_str(&table::render(&COLUMNS, rows));
-    for (step, observed) in seen.iter().filter(|(step, _)| step.stand == Stand::Above) {
-        let broke = observed.broke(first);
-        let broke = broke.map_or("nothing that is foretold".to_owned(), |of| of.to_string());
-        let _ = writeln!(out, "  broke at {:.2} times: {broke}", step.multiple);
-    }
+    let section = section(told);
+    text::heading(&section.title, &section.note, &mut out);
+    text::flowing("  ", "", 0, &sentence(told), &mut out);
+    out.push_str(&table::render(&section.columns, section.rows));
     out
 }
 
-fn row(course: &Course, step: &Trial, observed: &Observed) -> Vec<String> {
-    let drops: Vec<_> = observed
-        .drops
-        .iter()
-        .map(|(category, count)| format!("{category} × {}", words::number(*count)))
-        .collect();
+/// What the runs bracket, and no more than that.
+pub(super) fn sentence(told: &Consistency) -> String {
+    let (foretold, dimension) = (told.foretold_multiple, told.dimension);
+    let units = words::counted(u64::from(told.hub.units), "unit");
+    let carry = if told.hub.units == 1 { "carries" } else { "carry" };
+    let hub = format!("A hub that is told what {units} {carry}");
+    let by_the_figures = format!("By the figures the break is at {foretold:.2} times.");
+    match (told.agrees, told.held_multiple, told.broke_multiple) {
+        (true, Some(held), Some(broke)) => format!(
+            "{hub} holds the planned load, holds {held:.2} times of it, and is broken at \
+             {broke:.2} times by {dimension}. {by_the_figures} Between the two nothing was run."
+        ),
+        _ => {
+            let other = told.runs.iter().filter(|run| !run.agrees).map(contradiction);
+            let other = other.collect::<Vec<_>>().join("; ");
+            format!("{hub} does something else than the figures say: {other}. {by_the_figures}")
+        }
+    }
+}
+
+fn contradiction(run: &ConsistencyRun) -> String {
+    let multiple = run.multiple;
+    match (run.stand, run.broke_by) {
+        (Stand::Planned | Stand::Below, Some(by)) => {
+            format!("it is broken at {multiple:.2} times already, by {by}")
+        }
+        (Stand::Planned | Stand::Below, None) => {
+            format!("it does not hold {multiple:.2} times the load")
+        }
+        (Stand::Above, Some(by)) => format!("it is broken at {multiple:.2} times by {by}"),
+        (Stand::Above, None) if run.holds => format!("it holds {multiple:.2} times the load"),
+        (Stand::Above, None) => format!("nothing known breaks it at {multiple:.2} times"),
+    }
+}
+
+/// Every run.
+pub(super) fn section(told: &Consistency) -> Section {
+    let note = "the model against the paper answer; not a measurement of Azure";
+    let mut section = Section::new("Consistency", note, &COLUMNS);
+    section.rows = told.runs.iter().map(row).collect();
+    section
+}
+
+fn row(run: &ConsistencyRun) -> Vec<String> {
+    let drops = run.drops.iter();
+    let mut drops: Vec<_> =
+        drops.map(|(category, count)| format!("{category} × {}", words::number(*count))).collect();
+    if run.lost > 0 {
+        drops.push(format!("{} lost", words::counted(run.lost, "message")));
+    }
     vec![
-        match step.stand {
+        match run.stand {
             Stand::Planned => "as planned",
             Stand::Below => "below the break",
             Stand::Above => "past the break",
         }
         .to_owned(),
-        format!("{:.2}", step.multiple),
-        words::number(step.workload.connections_counted()),
-        format!("{:.0} %", step.share(course) * 100.0),
-        observed.p99.map_or("-".to_owned(), words::duration),
+        format!("{:.2}", run.multiple),
+        words::number(run.clients),
+        format!("{:.0} %", run.share * 100.0),
+        run.p99_us.map_or("-".to_owned(), |us| words::duration(Duration::from_micros(us))),
         if drops.is_empty() { "nobody".to_owned() } else { drops.join(", ") },
-        if step.agrees(course.first.dimension, observed) { "yes" } else { "NO" }.to_owned(),
+        if run.agrees { "yes" } else { "NO" }.to_owned(),
     ]
 }

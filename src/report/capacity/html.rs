@@ -7,7 +7,7 @@ use super::super::table::Column;
 use super::chart::{self, Bar, Line};
 use super::sections::million;
 use super::wording::{amount, busiest, percent, resource, seconds, sentence, times};
-use super::{Detail, Section, detail_of, sections};
+use super::{Detail, Section, consistency, detail_of, sections};
 use crate::capacity::{Dimension, Estimate, Step, StormRow, Workload};
 
 /// Blocks of the text report's bars, which the page draws.
@@ -46,6 +46,10 @@ pub fn render(workload: &Workload, estimate: &Estimate, detail: Detail) -> Strin
                     @for section in &sections {
                         (one(section))
                         (drawn(section, estimate))
+                    }
+                    @if let Some(told) = &estimate.consistency {
+                        (one(&consistency::section(told)))
+                        p { (consistency::sentence(told)) }
                     }
                 }
             }
