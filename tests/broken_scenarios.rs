@@ -6,9 +6,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::{assert_told_as_recorded, golden_files};
 use squall::scenario::{self, Overrides, Source};
 
 /// The environment of these files; no error may show a value of it.
@@ -21,13 +24,7 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/broken");
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
-    files.sort();
-    files
+    golden_files("broken")
 }
 
 /// The command line in a file's first line.
@@ -63,22 +60,7 @@ fn broken(path: &Path) -> (String, usize) {
 
 #[test]
 fn every_mistake_is_told_as_recorded() {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut different = Vec::new();
-    for path in files() {
-        let (told, _) = broken(&path);
-        let golden = path.with_extension("txt");
-        if update {
-            fs::write(&golden, &told).unwrap();
-        } else if fs::read_to_string(&golden).ok().as_deref() != Some(told.as_str()) {
-            different.push(format!("{}:\n{told}", golden.display()));
-        }
-    }
-    assert!(
-        different.is_empty(),
-        "{}\nUPDATE_GOLDEN=1 rewrites the texts; read them then",
-        different.join("\n\n")
-    );
+    assert_told_as_recorded(&files(), |path| broken(path).0);
 }
 
 #[test]
@@ -107,6 +89,7 @@ fn every_error_has_a_place_and_says_what_was_expected() {
             assert!(!line.ends_with('^'), "{}: nothing beside the caret\n{told}", path.display());
             assert!(!line.contains("invalid value"), "{}: {line}", path.display());
             assert!(!line.contains('\u{1b}'), "{}: colour", path.display());
+            assert!(line.chars().count() <= 100, "{}: {line}", path.display());
         }
     }
 }

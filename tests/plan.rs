@@ -4,10 +4,10 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
-use common::{run_scenario, squall};
+use common::{assert_told_as_recorded, golden_files, run_scenario, squall};
 use serde_json::Value;
 
 const QUICK: [&str; 11] = [
@@ -155,7 +155,8 @@ fn json_is_what_its_schema_says() {
 fn the_printed_schemas_are_those_that_are_checked_in() {
     for what in ["capacity", "workload", "prices"] {
         let path = format!("{}/schemas/{what}.schema.json", env!("CARGO_MANIFEST_DIR"));
-        assert_eq!(text(&run(&["schema", what])), fs::read_to_string(path).unwrap(), "{what}");
+        let is_current = text(&run(&["schema", what])) == fs::read_to_string(&path).unwrap();
+        assert!(is_current, "{path} is old: `squall schema {what}` prints it");
     }
 }
 
@@ -200,6 +201,19 @@ fn flags_come_before_the_file() {
     let older = of(&["--json", "--revision", "older", "--unit-list", "older"]);
     assert_eq!(older["load"]["revision"], "older");
     assert_eq!(older["load"]["unit_list"], "older");
+}
+
+#[test]
+fn flags_that_tell_what_is_sent_are_refused_beside_a_file_with_what_to_do_instead() {
+    let refused = mixed(&["--send", "1/s", "--size", "64"]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{why}");
+    for part in ["--send, --size", "floor.toml", "[traffic]"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    let help = text(&run(&["plan", "--help"]));
+    let (before, sent) = help.split_once("What is sent (not beside FILE").unwrap();
+    assert!(before.contains("but not what is sent") && sent.contains("--size"), "{help}");
 }
 
 #[test]
@@ -278,32 +292,17 @@ fn refused(path: &Path) -> (i32, String) {
 
 #[test]
 fn nonsense_is_refused_as_recorded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan");
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|kind| kind == "toml")).collect();
-    files.sort();
-    assert!(files.len() >= 25, "{} files", files.len());
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut different = Vec::new();
-    for path in files {
-        let (code, told) = refused(&path);
+    let files = golden_files("plan");
+    assert!(files.len() >= 30, "{} files", files.len());
+    assert_told_as_recorded(&files, |path| {
+        let (code, told) = refused(path);
         assert_eq!(code, 2, "{}: {told}", path.display());
         for (place, label) in told.lines().filter_map(|line| line.split_once('^')) {
             assert!(!label.trim_start_matches('^').trim().is_empty(), "{place}: {told}");
         }
-        let golden = path.with_extension("txt");
-        if update {
-            fs::write(&golden, &told).unwrap();
-        } else if fs::read_to_string(&golden).ok().as_deref() != Some(told.as_str()) {
-            different.push(format!("{}:\n{told}", golden.display()));
-        }
-    }
-    assert!(
-        different.is_empty(),
-        "{}\nUPDATE_GOLDEN=1 rewrites the texts; read them then",
-        different.join("\n\n")
-    );
+        assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
+        told
+    });
 }
 
 /// 200 clients in groups of 20, who break a unit by what goes out.

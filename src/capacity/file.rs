@@ -25,6 +25,12 @@ const TRAFFIC_MAX: usize = 100;
 /// Messages a second of one kind of traffic, far above what any resource carries.
 const MESSAGES_MAX: f64 = 1e12;
 
+/// Largest share of the connections that may count and serve nobody: each of them once.
+const SLACK_MAX: f64 = 1.0;
+
+/// Largest growth a month: eleven times the load after a month.
+const GROWTH_MAX: f64 = 10.0;
+
 /// A Squall workload: who is connected, what is sent to whom, how the day goes and what the
 /// resource must offer.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,7 +47,7 @@ struct WorkloadFile {
     hours: Option<At<Factor>>,
     /// Load of each hour of the day (UTC), 24 shares of the busiest hour.
     profile: Option<At<Vec<At<Share>>>>,
-    /// What a month adds to the load. Default 0 %.
+    /// What a month adds to the load: `"0%"` to `"1000%"`. Default 0 %.
     growth: Option<At<Share>>,
     /// Connections that count and serve nobody.
     slack: Option<At<SlackFile>>,
@@ -113,9 +119,10 @@ struct GroupsFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SlackFile {
-    /// Gone without a word, and counted until their ping timeout. Default 0 %.
+    /// Gone without a word, and counted until their ping timeout: at most `"100%"`. Default 0 %.
     ghosts: Option<At<Share>>,
-    /// Back already while the old connection still counts, in a reload. Default 0 %.
+    /// Back already while the old connection still counts, in a reload: at most `"100%"`.
+    /// Default 0 %.
     overlap: Option<At<Share>>,
 }
 
@@ -289,7 +296,13 @@ impl Meaning<'_> {
             self.refuse(&file.connections, "nobody is connected", "expected at least 1");
         }
         let needs = file.needs.as_ref().and_then(At::get).map_or(&[][..], Vec::as_slice);
-        let share = |at: Option<&At<Share>>| given(at, Share(0.0)).0;
+        let share = |at: Option<&At<Share>>, most: f64, why: &str| {
+            let Share(share) = given(at, Share(0.0));
+            if let Some(at) = at.filter(|_| share > most) {
+                self.refuse(at, why, format!("expected \"0%\" to \"{:.0}%\"", most * 100.0));
+            }
+            share
+        };
         let slack = file.slack.as_ref().and_then(At::get);
         let unit_list = given(file.unit_list.as_ref(), UnitList::default());
         Workload {
@@ -297,10 +310,20 @@ impl Meaning<'_> {
             traffic: self.traffic(connections),
             profile: self.profile(),
             slack: Slack {
-                ghosts: share(slack.and_then(|slack| slack.ghosts.as_ref())),
-                overlap: share(slack.and_then(|slack| slack.overlap.as_ref())),
+                ghosts: share(
+                    slack.and_then(|slack| slack.ghosts.as_ref()),
+                    SLACK_MAX,
+                    "more ghosts than connections",
+                ),
+                overlap: share(
+                    slack.and_then(|slack| slack.overlap.as_ref()),
+                    SLACK_MAX,
+                    "a connection is counted twice at most",
+                ),
             },
-            growth: Growth { per_month: share(file.growth.as_ref()) },
+            growth: Growth {
+                per_month: share(file.growth.as_ref(), GROWTH_MAX, "no load grows that fast"),
+            },
             reconnect: self.reconnect(),
             upstream: self.upstream(),
             live_trace: match file.live_trace.as_ref().and_then(At::get) {

@@ -79,17 +79,17 @@ struct UnitDayFile {
     premium: At<Factor>,
 }
 
-/// Parses a price file.
+/// Parses a price file; prices of a day after `today` (UTC) are refused.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it, rendered.
-pub fn load_prices(source: &Source) -> Result<Prices, ScenarioErrors> {
+pub fn load_prices(source: &Source, today: Date) -> Result<Prices, ScenarioErrors> {
     let nothing = |_: &str| None;
-    reading::read(source, &[], &nothing, meaning)
+    reading::read(source, &[], &nothing, |file, problems| meaning(file, problems, today))
 }
 
-fn meaning(file: &PricesFile, problems: &Problems) -> Prices {
+fn meaning(file: &PricesFile, problems: &Problems, today: Date) -> Prices {
     let text = |at: &At<String>| at.get().cloned().unwrap_or_default();
     let date = file.date.get().and_then(|date| {
         let parsed = date.parse::<Date>().ok();
@@ -97,6 +97,14 @@ fn meaning(file: &PricesFile, problems: &Problems) -> Prices {
             problems.push(
                 Problem::new(file.date.place, "this is not a date")
                     .label("expected year, month and day: \"2026-11-01\""),
+            );
+        }
+        // Where it is read the day may have begun already.
+        if parsed.is_some_and(|date| date > today.tomorrow().unwrap_or(today)) {
+            problems.push(
+                Problem::new(file.date.place, "nobody can have read these prices yet")
+                    .label("expected the day they were read, which has come")
+                    .help("read the prices where you buy, and write down that day"),
             );
         }
         parsed

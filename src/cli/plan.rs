@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use super::{CliError, Exit, consistency, print};
-use crate::capacity::{self, Flags, Prices, Workload};
+use crate::capacity::{self, Flags, Workload};
 use crate::net::Clock;
 use crate::protocol::resource_log;
 use crate::report::capacity::{self as told, Detail, Taken};
@@ -22,10 +22,11 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PlanArguments {
-    /// Workload: a TOML file (`squall schema workload` tells its keys); flags change it
+    /// Workload: a TOML file (`squall schema workload` tells its keys); flags change the rest of
+    /// it, but not what is sent
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Take the load from a recorded run: a run folder, or its run.json
+    /// Take the load from a recorded run, what is sent included: a run folder, or its run.json
     #[arg(long, env = "SQUALL_FROM", value_name = "RUN", conflicts_with = "file")]
     from: Option<PathBuf>,
     /// Clients connected at once in the busiest hour
@@ -62,33 +63,27 @@ Examples:
 
 /// One kind of message, told by flags.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "What is sent (not beside FILE or --from, which tell it)")]
 struct SentArguments {
     /// Groups and the members of each: clients send to their own group
     #[arg(
         long,
         env = "SQUALL_GROUPS",
         value_name = "COUNTxMEMBERS",
-        conflicts_with_all = ["file", "from", "to"],
+        conflicts_with = "to",
         requires = "send",
         value_parser = groups,
         allow_hyphen_values = true
     )]
     groups: Option<String>,
     /// To whom else: everyone, upstream, rest-to-user or rest-broadcast
-    #[arg(
-        long,
-        env = "SQUALL_TO",
-        value_name = "TARGET",
-        conflicts_with_all = ["file", "from"],
-        requires = "send"
-    )]
+    #[arg(long, env = "SQUALL_TO", value_name = "TARGET", requires = "send")]
     to: Option<String>,
     /// Messages of each sender: 0.1/s, 30/min
     #[arg(
         long,
         env = "SQUALL_SEND",
         value_name = "RATE",
-        conflicts_with_all = ["file", "from"],
         requires = "size",
         allow_hyphen_values = true
     )]
@@ -98,7 +93,6 @@ struct SentArguments {
         long,
         env = "SQUALL_SIZE",
         value_name = "SIZE",
-        conflicts_with_all = ["file", "from"],
         requires = "send",
         allow_hyphen_values = true
     )]
@@ -108,7 +102,6 @@ struct SentArguments {
         long,
         env = "SQUALL_SENDERS",
         value_name = "COUNT",
-        conflicts_with_all = ["file", "from"],
         requires = "send",
         allow_hyphen_values = true
     )]
@@ -117,6 +110,7 @@ struct SentArguments {
 
 /// The rest of a workload.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The rest of the load (before what stands in FILE)")]
 struct LoadArguments {
     /// Hours a day of that load
     #[arg(long, env = "SQUALL_HOURS", value_name = "HOURS", allow_hyphen_values = true)]
@@ -166,7 +160,40 @@ fn groups(text: &str) -> Result<String, String> {
     }
 }
 
+impl SentArguments {
+    /// The flags that are given.
+    fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("--groups", &self.groups),
+            ("--to", &self.to),
+            ("--send", &self.send),
+            ("--size", &self.size),
+            ("--senders", &self.senders),
+        ];
+        all.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name).collect()
+    }
+}
+
 impl PlanArguments {
+    /// What is sent is told once: by flags, by a file or by a run.
+    fn told_once(&self) -> Result<(), CliError> {
+        let given = self.sent.given().join(", ");
+        let (what, instead) = match (&self.file, &self.from) {
+            (Some(file), _) => {
+                (file.display(), "change its `[traffic]` (keys `to`, `rate`, `size`, `senders`)")
+            }
+            (None, Some(run)) => (run.display(), "write a workload file"),
+            (None, None) => return Ok(()),
+        };
+        if given.is_empty() {
+            return Ok(());
+        }
+        Err(CliError::Usage(format!(
+            "{given}: what is sent is told by {what} already; {instead}, or leave out the flags or \
+             {what}"
+        )))
+    }
+
     fn flags(&self) -> Flags {
         let (sent, load) = (&self.sent, &self.load);
         // Without groups and without another target everybody gets what one client sends.
@@ -194,6 +221,7 @@ impl PlanArguments {
     }
 
     fn workload(&self) -> Result<Workload, CliError> {
+        self.told_once()?;
         let environment = |name: &str| std::env::var(name).ok();
         let load = |source: &Source| capacity::load(source, &self.flags(), &environment);
         if let Some(path) = &self.file {
@@ -218,13 +246,13 @@ impl PlanArguments {
 pub fn main(arguments: &PlanArguments) -> Result<Exit, CliError> {
     let workload = arguments.workload()?;
     let prices = match &arguments.prices {
-        Some(path) => Some(capacity::load_prices(&source_of(path)?)?),
+        Some(path) => {
+            let today = today()?;
+            Some((capacity::load_prices(&source_of(path)?, today)?, today))
+        }
         None => None,
     };
-    let dated: Option<(&Prices, Date)> = match &prices {
-        Some(prices) => Some((prices, today()?)),
-        None => None,
-    };
+    let dated = prices.as_ref().map(|(prices, today)| (prices, *today));
     let mut estimate = capacity::estimate(&workload, dated);
     let detail = if arguments.explain { Detail::Formulas } else { Detail::Results };
     // What is known at once is told before the runs.

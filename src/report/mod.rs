@@ -29,6 +29,7 @@ pub mod html;
 pub mod junit;
 pub mod live;
 pub mod markdown;
+mod page;
 pub mod recorder;
 pub mod run_file;
 pub mod search;

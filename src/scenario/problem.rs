@@ -2,8 +2,18 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// Widest line of an error, in columns.
+const WIDTH: usize = 100;
+
+/// Columns that are pointed at of a longer value on one line.
+const POINTED_AT: usize = 32;
+
+/// Rightmost column in which further lines of what is said begin.
+const FOLDED_AT_MOST: usize = 60;
 
 /// Which text a [`Place`] is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,32 +139,44 @@ pub(crate) struct Texts<'a> {
 impl Texts<'_> {
     /// Whether the value at a place is written as an inline table: `{ … }`.
     pub fn is_inline_table(&self, place: Place) -> bool {
-        let text = match place.text {
+        self.text(place.text).get(place.start..).is_some_and(|rest| rest.starts_with('{'))
+    }
+
+    fn text(&self, text: Text) -> &str {
+        match text {
             Text::File => self.file,
             Text::Argument(index) => self.arguments.get(index).map_or("", String::as_str),
-        };
-        text.get(place.start..).is_some_and(|rest| rest.starts_with('{'))
+        }
+    }
+
+    /// The bytes to point at: all of a place, or the beginning of a long one.
+    fn span(&self, place: Place) -> Range<usize> {
+        let value = self.text(place.text).get(place.start..place.end).unwrap_or_default();
+        let end = value.char_indices().nth(POINTED_AT).filter(|_| !value.contains('\n'));
+        place.start..end.map_or(place.end, |(length, _)| place.start + length)
     }
 
     fn snippet(&self, text: Text) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
         match text {
             Text::File => Snippet::source(self.file).path(self.origin),
-            Text::Argument(index) => {
-                let argument = self.arguments.get(index).map_or("", String::as_str);
-                Snippet::source(argument).path("command line").line_numbering(false)
+            Text::Argument(_) => {
+                Snippet::source(self.text(text)).path("command line").line_numbering(false)
             }
         }
     }
 
-    /// One block per problem, without colour, separated by empty lines.
+    /// One block per problem, without colour, separated by empty lines; no line that can be broken
+    /// is wider than [`WIDTH`].
     pub fn render(&self, problems: &[Problem]) -> String {
-        let renderer = Renderer::plain();
+        let renderer = Renderer::plain().term_width(WIDTH);
         let mut out = String::new();
         for problem in problems {
             if !out.is_empty() {
                 out.push_str("\n\n");
             }
-            out.push_str(&renderer.render(&[self.group(problem)]));
+            let told = renderer.render(&[self.group(problem)]);
+            let lines: Vec<String> = told.lines().map(|line| folded(line, problem)).collect();
+            out.push_str(&lines.join("\n"));
         }
         let _ = writeln!(out);
         out
@@ -162,14 +184,11 @@ impl Texts<'_> {
 
     fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
         let mut snippet = self.snippet(problem.place.text).annotation(
-            AnnotationKind::Primary
-                .span(problem.place.start..problem.place.end)
-                .label(problem.label.as_str()),
+            AnnotationKind::Primary.span(self.span(problem.place)).label(problem.label.as_str()),
         );
         let mut elsewhere = Vec::new();
         for (place, label) in &problem.also {
-            let annotation =
-                AnnotationKind::Context.span(place.start..place.end).label(label.as_str());
+            let annotation = AnnotationKind::Context.span(self.span(*place)).label(label.as_str());
             if place.text == problem.place.text {
                 snippet = snippet.annotation(annotation);
             } else {
@@ -185,6 +204,39 @@ impl Texts<'_> {
         }
         group
     }
+}
+
+/// A line that is too wide because of what is said at its end goes on below, behind the same rule.
+fn folded(line: &str, problem: &Problem) -> String {
+    if line.chars().count() <= WIDTH {
+        return line.to_owned();
+    }
+    let labels = problem.also.iter().map(|(_, label)| label);
+    let all = [&problem.title, &problem.label].into_iter().chain(labels).chain(&problem.help);
+    let said = all.filter(|said| !said.is_empty() && line.ends_with(said.as_str()));
+    let Some(said) = said.max_by_key(|said| said.len()) else { return line.to_owned() };
+    let before = &line[..line.len() - said.len()];
+    let rule = before.find('|').map_or(0, |at| at + 1);
+    let columns = before.chars().count().min(FOLDED_AT_MOST);
+    let margin = format!("{:columns$}", &before[..rule]);
+    let mut out = before.to_owned();
+    let mut at = before.chars().count();
+    let mut is_first = true;
+    for word in said.split(' ') {
+        if at + usize::from(!is_first) + word.chars().count() > WIDTH {
+            // A mark is never left without a word beside it.
+            out.push_str(if is_first { "…" } else { "" });
+            let _ = write!(out, "\n{margin}");
+            at = columns;
+        } else if !is_first {
+            out.push(' ');
+            at += 1;
+        }
+        out.push_str(word);
+        at += word.chars().count();
+        is_first = false;
+    }
+    out
 }
 
 /// The candidate that somebody who wrote `word` most likely meant.
@@ -256,6 +308,21 @@ mod tests {
         assert_eq!(closest("Reconect", keys), Some("reconnect"));
         assert_eq!(closest("receive", keys), Some("receive_buffer"));
         assert_eq!(closest("xyz", keys), None);
+    }
+
+    #[test]
+    fn no_line_of_an_error_is_wider_than_a_hundred_columns() {
+        for (before, value) in [(0, 3), (4, 300), (60, 20), (85, 9), (85, 300), (300, 9)] {
+            let file = format!("{}{} # and more\n", "x".repeat(before), "y".repeat(value));
+            let texts = Texts { origin: "a.toml", file: &file, arguments: Vec::new() };
+            let words = "expected one of many words that are too long for a line ".repeat(3);
+            let place = Place::file(before, before + value);
+            let problem = Problem::new(place, words.trim()).label(words.trim()).help(words.trim());
+            let told = texts.render(&[problem]);
+            assert!(told.lines().all(|line| line.chars().count() <= WIDTH), "{told}");
+            assert!(told.lines().all(|line| !line.ends_with('^')), "{told}");
+            assert_eq!(told.matches("expected").count(), 9, "nothing is lost: {told}");
+        }
     }
 
     #[test]

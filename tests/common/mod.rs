@@ -20,6 +20,37 @@ pub fn squall(folder: &Path) -> Command {
     command
 }
 
+/// The `.toml` files of a folder below `tests/golden`, sorted.
+pub fn golden_files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|kind| kind == "toml")).collect();
+    files.sort();
+    files
+}
+
+/// Holds what is said of each file against the text recorded beside it, `NAME.txt`; with
+/// `UPDATE_GOLDEN=1` the texts are recorded instead.
+pub fn assert_told_as_recorded(files: &[PathBuf], told_of: impl Fn(&Path) -> String) {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut different = Vec::new();
+    for path in files {
+        let told = told_of(path);
+        let golden = path.with_extension("txt");
+        if update {
+            fs::write(&golden, &told).unwrap();
+        } else if fs::read_to_string(&golden).ok().as_deref() != Some(told.as_str()) {
+            different.push(format!("{}:\n{told}", golden.display()));
+        }
+    }
+    assert!(
+        different.is_empty(),
+        "{}\nUPDATE_GOLDEN=1 rewrites the texts; read them then",
+        different.join("\n\n")
+    );
+}
+
 /// A `squall hub` process on a port of its own; it is ended when this is dropped.
 pub struct Hub {
     process: Child,

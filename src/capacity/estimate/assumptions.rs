@@ -101,9 +101,6 @@ pub(super) fn cautions(workload: &Workload, estimate: &Estimate) -> Vec<String> 
     if let Some(cost) = estimate.cost.as_ref().filter(|cost| cost.is_old) {
         all.push(format!("the prices are {} days old: read them again", cost.age_days));
     }
-    if let Some(cost) = estimate.cost.as_ref().filter(|cost| cost.age_days < 0) {
-        all.push(format!("the prices are dated {}, which is still to come", cost.date));
-    }
     if workload.slack.ghosts <= 0.0 && workload.slack.overlap <= 0.0 {
         all.push(
             "no slack for ghosts or for the overlap of a reload is planned for: say `[slack]`, or \

@@ -1,8 +1,8 @@
 //! An estimate as one page: the sentence, charts, and the tables of the text report.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::super::html::{CSS, table};
+use super::super::page::{self, table};
 use super::super::table::Column;
 use super::chart::{self, Bar, Line};
 use super::sections::million;
@@ -22,40 +22,23 @@ pub fn render(workload: &Workload, estimate: &Estimate, detail: Detail) -> Strin
         None => "No single resource".to_owned(),
     };
     let sections = sections::all(estimate, detail_of(workload, estimate, detail));
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Capacity: " (estimate.title) }
-                style { (PreEscaped(CSS)) (PreEscaped(chart::CSS)) }
-            }
-            body {
-                header class=(class) {
-                    p class={ "verdict " (class) } { (told) }
-                    h1 { (estimate.title) }
-                    p { (sentence(estimate)) }
-                    p class="dim" {
-                        "Computed from published figures; nothing was measured of your resource."
-                    }
-                }
-                main {
-                    (cautions(estimate))
-                    @for section in &sections {
-                        (one(section))
-                        (drawn(section, estimate))
-                    }
-                    @if let Some(told) = &estimate.consistency {
-                        (one(&consistency::section(told)))
-                        p { (consistency::sentence(told)) }
-                    }
-                }
-            }
+    let said = html! {
+        p { (sentence(estimate)) }
+        p class="dim" { "Computed from published figures; nothing was measured of your resource." }
+    };
+    let header = page::header(class, &told, &estimate.title, &said);
+    let main = html! {
+        (cautions(estimate))
+        @for section in &sections {
+            (one(section))
+            (drawn(section, estimate))
+        }
+        @if let Some(told) = &estimate.consistency {
+            (one(&consistency::section(told)))
+            p { (consistency::sentence(told)) }
         }
     };
-    page.into_string()
+    page::render(&format!("Capacity: {}", estimate.title), chart::CSS, &header, &main)
 }
 
 fn cautions(estimate: &Estimate) -> Markup {

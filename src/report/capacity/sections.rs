@@ -111,6 +111,7 @@ fn ladder(estimate: &Estimate) -> Section {
     let note = match (from, fits) {
         (_, None) => "none fits".to_owned(),
         (0, _) => "► fits first".to_owned(),
+        (1, _) => "► fits first; 1 smaller one is left out".to_owned(),
         (below, _) => format!("► fits first; {below} smaller ones are left out"),
     };
     let mut section = Section::new(LADDER, note, &columns);
@@ -218,7 +219,7 @@ fn messages(estimate: &Estimate) -> Section {
         add("messages a month", between(cost.messages, money), cost.messages.basis);
         add("a month, in all", between(cost.total, money), cost.total.basis);
         let old = if cost.is_old { "; OLD" } else { "" };
-        let days = words::counted(cost.age_days.unsigned_abs(), "day");
+        let days = words::counted(cost.age_days.max(0).unsigned_abs(), "day");
         let read = format!("{} ({days}{old}), region {}: {}", cost.date, cost.region, cost.source);
         add("prices of", read, Basis::Assumption);
     }

@@ -1,10 +1,10 @@
 //! A search as a page: the answer, one chart, every step with a way to its own report.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::text::{self, Bar, Chart};
 use super::{SearchFile, StepFacts, UntilKind};
-use crate::report::html::{CSS, class_of, table};
+use crate::report::page::{self, class_of, table};
 use crate::report::words;
 use crate::verdict::Outcome;
 
@@ -23,32 +23,19 @@ const FIGURES: usize = 130;
 #[must_use]
 pub fn render(search: &SearchFile) -> String {
     let class = class_of(search.outcome);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (text::verdict_word(search)) ": " (search.scenario) }
-                style { (PreEscaped(CSS)) (PreEscaped(CHART_CSS)) }
-            }
-            body {
-                header class=(class) {
-                    p class={ "verdict " (class) } { (text::verdict_word(search)) }
-                    h1 { (search.scenario) ": " (search.title) }
-                    @for sentence in text::sentences(search) { p { (sentence) } }
-                    p class="dim" { (text::facts(search)) }
-                }
-                main {
-                    @if let Some(chart) = text::chart_of(search) { (drawn(&chart)) }
-                    (answers(search))
-                    (steps(search))
-                }
-            }
-        }
+    let said = html! {
+        @for sentence in text::sentences(search) { p { (sentence) } }
+        p class="dim" { (text::facts(search)) }
     };
-    page.into_string()
+    let heading = format!("{}: {}", search.scenario, search.title);
+    let header = page::header(class, text::verdict_word(search), &heading, &said);
+    let main = html! {
+        @if let Some(chart) = text::chart_of(search) { (drawn(&chart)) }
+        (answers(search))
+        (steps(search))
+    };
+    let title = format!("{}: {}", text::verdict_word(search), search.scenario);
+    page::render(&title, CHART_CSS, &header, &main)
 }
 
 fn drawn(chart: &Chart) -> Markup {
