@@ -114,6 +114,126 @@ fn the_first_line_is_the_answer() {
     assert!(told.contains("third party"), "{told}");
 }
 
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// Whether a number of JSON is this one, to a part in a billion.
+fn is(value: &Value, expected: f64) {
+    let actual = number(value);
+    assert!((actual - expected).abs() <= expected.abs() * 1e-9, "{actual} is not {expected}");
+}
+
+/// Whether a sum of money is printed as this one.
+fn prints(value: &Value, printed: f64, digit: f64) {
+    let actual = number(value);
+    assert!((actual - printed).abs() <= digit / 2.0, "{actual} is not {printed}");
+}
+
+fn dimension<'a>(of: &'a Value, named: &Value) -> &'a Value {
+    let all = of["dimensions"].as_array().unwrap().iter();
+    all.into_iter().find(|one| one["dimension"] == *named).unwrap()
+}
+
+fn traffic_in(pattern: &str, direction: &str) -> Value {
+    serde_json::json!({ "traffic": [pattern, direction, "messages"] })
+}
+
+/// 5,000 viewers, 1 KiB every 2 s: 7 units, 12 % of their outbound messages, 101 to 209 million
+/// more than included, 342.6 USD for units and 3,070 to 6,354 USD for messages.
+#[test]
+fn example_a_is_what_the_command_prints() {
+    let price = prices();
+    let call = ["plan", "--connections", "5000", "--to", "everyone", "--send", "0.5/s"];
+    let call = [&call[..], &["--size", "1KiB", "--prices", &price]].concat();
+    let told = json(&call);
+    assert_eq!(told["recommended"]["sku"], "Standard_S1");
+    assert_eq!(told["recommended"]["units"], 7);
+    let fits = &told["ladder"][told["ladder"].as_array().unwrap().len() - 3];
+    is(&dimension(fits, &traffic_in("big_group", "out"))["share"], 2_500.0 / 21_000.0);
+    is(&told["messages"]["per_day"]["least"], 108e6);
+    is(&told["messages"]["per_day"]["most"], 216e6);
+    is(&told["messages"]["extra_per_day"]["least"], 101e6);
+    is(&told["messages"]["extra_per_day"]["most"], 209e6);
+    prints(&told["cost"]["units"]["value"], 342.6, 0.1);
+    prints(&told["cost"]["messages"]["least"], 3_070.0, 1.0);
+    prints(&told["cost"]["messages"]["most"], 6_354.0, 1.0);
+    let said = text(&run(&call));
+    assert!(said.contains("messages, not connections, set the bill"), "{said}");
+    assert_eq!(json(&[&call[..], &["--unit-list", "older"]].concat())["recommended"]["units"], 10);
+}
+
+/// 20,000 users in groups of ten: 30 units (50 of the older list), a third of their messages in and
+/// out, 144 to 576 million messages a day, 4,934 to 18,067 USD; connections at 1.2 and 1.5 times.
+#[test]
+fn example_b_is_what_the_command_prints() {
+    let price = prices();
+    let told = json(&with(&["--prices", &price, "--units", "30"]));
+    assert_eq!(told["recommended"]["units"], 30);
+    for direction in ["in", "out"] {
+        let share = &dimension(&told["held"], &traffic_in("small_group", direction))["share"];
+        is(share, 1.0 / 3.0);
+    }
+    is(&told["messages"]["per_day"]["least"], 144e6);
+    is(&told["messages"]["per_day"]["most"], 576e6);
+    is(&told["messages"]["included_per_day"]["value"], 30e6);
+    prints(&told["cost"]["units"]["value"], 1_468.0, 1.0);
+    prints(&told["cost"]["messages"]["least"], 3_466.0, 1.0);
+    prints(&told["cost"]["total"]["least"], 4_934.0, 1.0);
+    prints(&told["cost"]["total"]["most"], 18_067.0, 1.0);
+    assert_eq!(told["held"]["cost"], told["cost"]);
+    assert_eq!(told["break_order"][0]["dimension"], "connections");
+    is(&told["break_order"][0]["planned_multiple"], 1.2);
+    is(&told["break_order"][0]["break_multiple"], 1.5);
+    assert_eq!(json(&with(&["--unit-list", "older"]))["recommended"]["units"], 50);
+}
+
+/// 900 devices, an echoed event a second each: two units hold the connections, at 90 % of their
+/// echoes; so three, of which echoes break first.
+#[test]
+fn example_c_is_what_the_command_prints() {
+    let call = ["plan", "--connections", "900", "--to", "upstream", "--send", "1/s"];
+    let told = json(&[&call[..], &["--size", "2KiB", "--units", "2"]].concat());
+    let held = &told["held"];
+    assert_eq!(held["fits"], false);
+    assert_eq!(dimension(held, &"connections".into())["fits"], true);
+    is(&dimension(held, &traffic_in("echo", "in"))["share"], 0.9);
+    assert_eq!(told["recommended"]["units"], 3);
+    assert_eq!(told["break_order"][0]["dimension"], traffic_in("echo", "in"));
+    is(&told["break_order"][0]["share"], 0.6);
+}
+
+/// Free with 20 clients that get 2 KiB a second each: 20,000 messages last for 1,000 s, and less
+/// with live trace.
+#[test]
+fn example_d_is_what_the_command_prints() {
+    let call = ["plan", "--connections", "20", "--to", "rest-broadcast", "--send", "1/s"];
+    let call = [&call[..], &["--size", "2KiB", "--tier", "free", "--units", "1"]].concat();
+    let told = json(&call);
+    is(&told["messages"]["per_s"]["least"], 20.0);
+    is(&told["held"]["quota"]["busiest_seconds"]["value"], 1_000.0);
+    assert_eq!(told["held"]["quota"]["then"], "stops");
+    let said = text(&run(&call));
+    let held = said.split("Messages and cost on Free_F1, 1 unit").nth(1).expect("it has a section");
+    let held = held.split("\n\n").next().unwrap();
+    let line = |what: &str| held.lines().find(|line| line.contains(what)).unwrap_or_default();
+    assert!(line("used up, and stopped, at").contains("00:16 UTC"), "{held}");
+    assert!(line("used up after, at the busiest").contains("16 min 40 s"), "{held}");
+    let traced = json(&[&call[..], &["--live-trace", "on"]].concat());
+    is(&traced["held"]["quota"]["busiest_seconds"]["value"], 20_000.0 / 30.5);
+}
+
+/// Connections break first (78 %), and yet what is planned for of echoes (69 % of 70 %) is used up
+/// before what is planned for of connections.
+#[test]
+fn the_first_line_tells_up_to_where_all_of_it_is_planned() {
+    let call = ["plan", "--connections", "780", "--to", "upstream", "--senders", "345"];
+    let told = text(&run(&[&call[..], &["--send", "1/s", "--size", "2KiB"]].concat()));
+    let sentence = told.split("\n\n").next().unwrap().replace('\n', " ");
+    let part = "connections break first, at 1.28× today's load (planned up to 1.01×, by";
+    assert!(sentence.contains(part), "{sentence}");
+}
+
 #[test]
 fn no_line_is_wider_than_a_hundred_columns_and_there_is_no_colour_without_a_terminal() {
     let price = prices();

@@ -66,8 +66,8 @@ pub use consistency::{
 pub use demand::{Flow, THROUGHPUT_BYTES_MIN, demand, flow, flows};
 pub use dimension::{Dimension, Direction, Measure, Pattern};
 pub use estimate::{
-    Assumption, Between, Break, Cost, ESTIMATE_VERSION, Estimate, Figure, Flash, FlowRow, Load,
-    Loss, Messages, Quota, Reload, Resource, Revisions, Scaling, Sensitivity, SizeEffect,
+    Assumption, Between, Break, Cost, ESTIMATE_VERSION, Estimate, Figure, Flash, FlowRow, Held,
+    Load, Loss, Messages, Quota, Reload, Resource, Revisions, Scaling, Sensitivity, SizeEffect,
     SlowCohort, Step, StormRow, Then, UpstreamSize, Use, Varied, estimate, estimate_schema,
 };
 pub use file::{Flags, MESSAGE_BYTES_MAX, load, workload_schema};

@@ -76,6 +76,14 @@ impl Rung {
         order
     }
 
+    /// The dimension whose planned share is used up first: shares differ, so it may be another than
+    /// the one that breaks first.
+    #[must_use]
+    pub fn planned_first(&self) -> Option<Utilisation> {
+        let order = self.break_order().into_iter();
+        order.min_by(|a, b| a.planned_multiple().total_cmp(&b.planned_multiple()))
+    }
+
     /// The dimension that breaks first.
     #[must_use]
     pub fn breaks_first(&self) -> Option<Utilisation> {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Assumption, Tier};
+pub use crate::scenario::plan::Jitter;
 
 /// A load, and how it is to be read. Rates and connections are those of the busiest hour.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +106,13 @@ impl Workload {
         scaled.connections = times(self.connections);
         for traffic in &mut scaled.traffic {
             match &mut traffic.target {
-                Target::Groups { count, .. } => *count = times(*count).max(1),
+                Target::Groups { count, members } => {
+                    *count = times(*count).max(1);
+                    // Fewer users than a group had: everybody is in it.
+                    if factor < 1.0 {
+                        *members = (*members).min(scaled.connections).max(1);
+                    }
+                }
                 Target::Everyone | Target::RestBroadcast => {}
                 Target::Upstream | Target::RestToUser => {}
             }
@@ -290,18 +297,6 @@ pub enum Retry {
         /// What is drawn.
         jitter: Jitter,
     },
-}
-
-/// What is drawn of an exponential delay `d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Jitter {
-    /// `d`.
-    None,
-    /// `d/2 + U(0, d/2)`.
-    Equal,
-    /// `U(0, d)`.
-    Full,
 }
 
 impl Default for Reconnect {

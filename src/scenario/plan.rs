@@ -10,7 +10,8 @@ mod upstream;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::settings::SocketBuffers;
 use crate::protocol::{CloseCategory, CloseCode, HubSettings, Subprotocol};
@@ -377,13 +378,14 @@ pub enum ReconnectPolicy {
 }
 
 /// Jitter of an exponential delay `d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all(deserialize = "kebab-case"))]
 pub enum Jitter {
     /// `d`.
     None,
-    /// `d/2 + U(0, d/2)`.
+    /// Between `d/2` and `d`, alike.
     Equal,
-    /// `U(0, d)`.
+    /// Between 0 and `d`, alike.
     Full,
 }
 

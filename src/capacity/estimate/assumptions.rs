@@ -4,12 +4,16 @@ use super::super::bill::BILLED_BYTES;
 use super::super::demand::{flows, traced_records};
 use super::super::dimension::{Direction, Pattern};
 use super::super::table::measured;
-use super::super::workload::{Asked, Basis, Inbound, LiveTrace, Workload};
+use super::super::workload::{Asked, Basis, Inbound, LiveTrace, Need, Workload};
 use super::{Assumption, Estimate};
 use crate::protocol::settings::Tier;
 
 /// Units that a subscription may have in a region by default (azure-docs limits).
 const UNITS_PER_REGION: u32 = 150;
+
+/// Units from which on the routing of small groups is not in Server Load (azure-docs
+/// `concept-performance.md`).
+const ROUTING_UNITS: u32 = 50;
 
 pub(super) fn list(workload: &Workload) -> Vec<Assumption> {
     let mut all = workload.taken.clone();
@@ -54,6 +58,7 @@ pub(super) fn list(workload: &Workload) -> Vec<Assumption> {
         "azure-signalr issue 1282",
         Basis::Assumption,
     );
+    add("a second's worth of connects is saved up before a reload", "Squall", Basis::Assumption);
     let latency = format!("upstream latency {} ms", workload.upstream.latency.as_millis());
     add(&latency, "what you said, or 100 ms", Basis::Assumption);
     if workload.upstream.asked == Asked::OnConnect {
@@ -69,7 +74,8 @@ pub(super) fn list(workload: &Workload) -> Vec<Assumption> {
         add(&what, "Squall; no source states it", Basis::Assumption);
     }
     add(
-        "stalled clients: 16 MiB of queue (Microsoft's emulator) and 4 MiB of kernel each",
+        "stalled clients: a queue of 16 MiB or 1,000 messages (Microsoft's emulator) and 4 MiB of \
+         kernel each",
         "Squall's measurement of Linux; unconfirmed for the service",
         Basis::Assumption,
     );
@@ -89,12 +95,14 @@ pub(super) fn cautions(workload: &Workload, estimate: &Estimate) -> Vec<String> 
         if resource.tier == Tier::Free {
             all.push(
                 "Free stops with its daily messages; its throughput is not published, one paid \
-                 unit's is assumed"
+                 unit's is assumed; a paid tier later on has another public IP, and DNS takes 30 \
+                 to 60 min to tell it"
                     .to_owned(),
             );
         }
     }
     all.extend(inbound(workload, estimate));
+    all.extend(not_in_the_figures(workload, estimate));
     if let Some(words) = setting_the_bill(workload, estimate) {
         all.push(words);
     }
@@ -110,6 +118,27 @@ pub(super) fn cautions(workload: &Workload, estimate: &Estimate) -> Vec<String> 
     }
     if traced_records(workload).1 > 0 {
         all.push("live trace is billed like messages: switch it off when nobody looks".to_owned());
+    }
+    all
+}
+
+/// What neither units nor money of the estimate know of.
+fn not_in_the_figures(workload: &Workload, estimate: &Estimate) -> Vec<String> {
+    let mut all = Vec::new();
+    if workload.needs.contains(&Need::Replicas) {
+        all.push(
+            "units, messages and money are of one resource: each replica is billed for its own, \
+             and a message that crosses to it counts again"
+                .to_owned(),
+        );
+    }
+    let units = estimate.recommended.map_or(0, |resource| resource.units);
+    let routes = flows(workload).iter().any(|flow| flow.pattern == Pattern::SmallGroup);
+    if units >= ROUTING_UNITS && routes {
+        all.push(format!(
+            "from {ROUTING_UNITS} units on the routing of small groups costs what Server Load does \
+             not show: watch latency, and scale out by connections or by schedule"
+        ));
     }
     all
 }

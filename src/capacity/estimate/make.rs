@@ -12,8 +12,8 @@ use super::super::sizing::{Rung, Utilisation, rung, size, utilisation};
 use super::super::table::{capacities, unit_steps};
 use super::super::workload::{Basis, Need, Revision, Workload};
 use super::{
-    Between, Break, Cost, ESTIMATE_VERSION, Estimate, Figure, FlowRow, Load, Messages, Resource,
-    Revisions, Sensitivity, Step, Use, Varied, assumptions, parts,
+    Between, Break, Cost, ESTIMATE_VERSION, Estimate, Figure, FlowRow, Held, Load, Messages,
+    Resource, Revisions, Sensitivity, Step, Use, Varied, assumptions, parts,
 };
 use crate::protocol::settings::Tier;
 
@@ -24,6 +24,7 @@ pub fn estimate(workload: &Workload, prices: Option<(&Prices, Date)>) -> Estimat
     // The ladder is never empty: Premium has steps whatever is needed.
     let best = sizing.best().cloned().unwrap_or_else(|| rung(workload, Tier::Premium, 1_000));
     let resource = resource(&best);
+    let paid = Paid::following(workload, resource);
     let reload = parts::reload(workload, resource);
     let mut estimate = Estimate {
         schema_version: ESTIMATE_VERSION,
@@ -31,12 +32,15 @@ pub fn estimate(workload: &Workload, prices: Option<(&Prices, Date)>) -> Estimat
         load: load(workload),
         recommended: sizing.fitting().map(self::resource),
         ladder: sizing.ladder.iter().map(step).collect(),
-        held: workload.held.map(|(tier, units)| step(&rung(workload, tier, units))),
+        held: workload
+            .held
+            .map(|(tier, units)| held(workload, &rung(workload, tier, units), prices)),
         break_order: best.break_order().iter().map(broken).collect(),
-        messages: messages(workload, resource),
-        cost: prices.map(|(prices, today)| cost(workload, resource, prices, today)),
+        planned_first: best.planned_first().as_ref().map(broken),
+        messages: messages(workload, paid),
+        cost: prices.map(|(prices, today)| cost(workload, paid, prices, today)),
         flash_crowd: [2.0, 3.0].map(|times| parts::flash(workload, resource, times)).to_vec(),
-        quota: parts::quota(workload, resource),
+        quota: parts::quota(workload, paid),
         upstream: parts::upstream(workload, &reload),
         message_sizes: parts::message_sizes(workload),
         scaling: parts::scaling(workload, &best),
@@ -56,6 +60,43 @@ pub fn estimate(workload: &Workload, prices: Option<(&Prices, Date)>) -> Estimat
 /// The resource of a rung.
 pub(super) const fn resource(rung: &Rung) -> Resource {
     Resource::of(rung.tier, rung.units)
+}
+
+/// A resource, and what of it is paid for and counts for the included messages.
+#[derive(Clone, Copy)]
+pub(super) struct Paid {
+    pub(super) tier: Tier,
+    /// A day.
+    pub(super) unit_days: f64,
+}
+
+impl Paid {
+    /// Units that follow the load, where that is needed.
+    fn following(workload: &Workload, resource: Resource) -> Self {
+        Self { tier: resource.tier, unit_days: unit_days_of(workload, resource) }
+    }
+
+    /// All of them all day.
+    fn fixed(resource: Resource) -> Self {
+        Self { tier: resource.tier, unit_days: f64::from(resource.units) }
+    }
+
+    /// Messages a day that it may send before they cost extra, or before Free stops.
+    pub(super) fn included(self) -> f64 {
+        included_per_day(self.tier, self.unit_days)
+    }
+}
+
+/// The resource that is looked at, with the units it has.
+fn held(workload: &Workload, rung: &Rung, prices: Option<(&Prices, Date)>) -> Held {
+    let step = step(rung);
+    let paid = Paid::fixed(step.resource);
+    Held {
+        messages: messages(workload, paid),
+        quota: parts::quota(workload, paid),
+        cost: prices.map(|(prices, today)| cost(workload, paid, prices, today)),
+        step,
+    }
 }
 
 /// What holds a workload.
@@ -160,11 +201,10 @@ fn extra(billed: Range, included: f64) -> Range {
     Range { least: (billed.least - included).max(0.0), most: (billed.most - included).max(0.0) }
 }
 
-fn messages(workload: &Workload, resource: Resource) -> Messages {
+fn messages(workload: &Workload, paid: Paid) -> Messages {
     let per_day = billed_per_day(workload);
-    let held = unit_days_of(workload, resource);
-    let included = included_per_day(resource.tier, held);
-    let beyond = match resource.tier {
+    let included = paid.included();
+    let beyond = match paid.tier {
         Tier::Free => Range { least: 0.0, most: 0.0 },
         Tier::Standard | Tier::Premium => extra(per_day, included),
     };
@@ -173,17 +213,15 @@ fn messages(workload: &Workload, resource: Resource) -> Messages {
         per_day: between(per_day, Basis::Model),
         included_per_day: Figure::new(included, Basis::MicrosoftBenchmark),
         extra_per_day: between(beyond, Basis::Model),
-        unit_days: Figure::new(held, Basis::Model),
+        unit_days: Figure::new(paid.unit_days, Basis::Model),
     }
 }
 
 /// Units and messages of a month, in money.
-fn money(workload: &Workload, resource: Resource, prices: &Prices) -> (f64, Range) {
-    let messages = messages(workload, resource);
-    let held = messages.unit_days.value.unwrap_or_default();
+fn money(workload: &Workload, paid: Paid, prices: &Prices) -> (f64, Range) {
     let month = |extra: f64| DAYS_A_MONTH * extra / 1e6 * prices.million_messages;
-    let extra = messages.extra_per_day;
-    let units = DAYS_A_MONTH * held * prices.unit_day(resource.tier);
+    let extra = messages(workload, paid).extra_per_day;
+    let units = DAYS_A_MONTH * paid.unit_days * prices.unit_day(paid.tier);
     (units, Range { least: month(extra.least), most: month(extra.most) })
 }
 
@@ -191,8 +229,8 @@ fn total(units: f64, messages: Range) -> Range {
     Range { least: units + messages.least, most: units + messages.most }
 }
 
-fn cost(workload: &Workload, resource: Resource, prices: &Prices, today: Date) -> Cost {
-    let (units, messages) = money(workload, resource, prices);
+fn cost(workload: &Workload, paid: Paid, prices: &Prices, today: Date) -> Cost {
+    let (units, messages) = money(workload, paid, prices);
     let age_days = prices.age_days(today);
     Cost {
         currency: prices.currency.clone(),
@@ -218,7 +256,7 @@ fn sensitivity(workload: &Workload, today: Resource, prices: Option<&Prices>) ->
             };
             let needed = needed(&varied);
             let cost = prices.zip(needed).map(|(prices, needed)| {
-                let (units, messages) = money(&varied, needed, prices);
+                let (units, messages) = money(&varied, Paid::following(&varied, needed), prices);
                 between(total(units, messages), Basis::Assumption)
             });
             rows.push(Sensitivity {

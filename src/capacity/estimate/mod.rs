@@ -66,9 +66,12 @@ pub struct Estimate {
     /// Unit counts tried, from the smallest.
     pub ladder: Vec<Step>,
     /// The resource that was to be looked at, if one was.
-    pub held: Option<Step>,
+    pub held: Option<Held>,
     /// Dimensions of the recommended resource (or the largest one), the first to break first.
     pub break_order: Vec<Break>,
+    /// The dimension whose planned share is used up first, which may be another than the one that
+    /// breaks first; null without load.
+    pub planned_first: Option<Break>,
     /// Billed messages.
     pub messages: Messages,
     /// Cost a month; null without prices.
@@ -173,6 +176,20 @@ pub struct Step {
     pub dimensions: Vec<Use>,
 }
 
+/// The resource that somebody has, with the units it has: they do not follow the load.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Held {
+    /// Which, and how full it is.
+    #[serde(flatten)]
+    pub step: Step,
+    /// Billed messages.
+    pub messages: Messages,
+    /// When the included messages of a day are used up.
+    pub quota: Quota,
+    /// Cost a month; null without prices.
+    pub cost: Option<Cost>,
+}
+
 /// How full one dimension is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Use {
@@ -252,7 +269,8 @@ pub struct Reload {
     pub clients: Figure,
     /// Connects a second that are admitted.
     pub connects_per_s: Figure,
-    /// The least time, clients over rate, in seconds.
+    /// The least time in seconds: a second's worth of the rate is saved up, and the others come at
+    /// the rate.
     pub least_s: Figure,
     /// The window over which to spread first attempts, in seconds: the jitter to configure.
     pub window_s: Figure,
@@ -271,11 +289,14 @@ pub struct StormRow {
     pub first_within_s: f64,
     /// Most attempts in a second.
     pub attempts_peak_per_s: f64,
+    /// Most attempts in a tenth of a second.
+    pub attempts_peak_per_tenth: f64,
     /// Attempts a client.
     pub attempts_per_client: f64,
     /// Seconds until 95 % are back; null when that takes more than twenty minutes.
     pub t95_s: Option<f64>,
-    /// Seconds until all are back; null likewise.
+    /// Seconds until the last is back; null likewise. Where delays are drawn it moves by a third
+    /// and more from one reload to the next.
     pub t100_s: Option<f64>,
     /// Seconds away, on average.
     pub away_mean_s: f64,
@@ -292,6 +313,7 @@ impl StormRow {
         Self {
             first_within_s,
             attempts_peak_per_s: storm.attempts_peak,
+            attempts_peak_per_tenth: storm.attempts_peak_tenth,
             attempts_per_client: storm.attempts_per_client,
             t95_s: storm.t95,
             t100_s: storm.t100,
@@ -414,8 +436,10 @@ pub struct Loss {
 pub struct SlowCohort {
     /// Clients: one in a hundred.
     pub clients: Figure,
-    /// Bytes that their queues and kernels hold at most.
+    /// Bytes that their queues and kernels hold at most; 0 where nothing is sent to them.
     pub memory_bytes: Figure,
+    /// Messages in the queue of one when it is full: 1,000, or fewer of large ones.
+    pub queue_messages: Figure,
     /// Seconds until the queue of one is full; null when it never is.
     pub full_after_s: Figure,
 }

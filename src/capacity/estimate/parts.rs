@@ -2,26 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::super::bill::{BILLED_BYTES, Range, billed_per_second, included_per_day};
+use super::super::bill::{BILLED_BYTES, Range, billed_per_second};
 use super::super::demand::{THROUGHPUT_BYTES_MIN, flows};
 use super::super::file::MESSAGE_BYTES_MAX;
 use super::super::sizing::Rung;
 use super::super::storm::{least_seconds, play, recommended};
 use super::super::table::connect_rate;
 use super::super::workload::{Asked, Basis, Workload};
-use super::make::{between, fullest, needed};
+use super::make::{Paid, between, fullest, needed};
 use super::{
     Between, Figure, Flash, Loss, Quota, Reload, Resource, Scaling, SizeEffect, SlowCohort,
     StormRow, Then, UpstreamSize,
 };
+use crate::protocol::HubSettings;
 use crate::protocol::settings::Tier;
 
 /// What Linux swallows of a reader that does not read, at its defaults, in bytes (measured over
 /// loopback).
 const KERNEL_BYTES: f64 = 4_229_120.0;
-
-/// A connection's outbound queue in Microsoft's emulator; unconfirmed for the service.
-const QUEUE_BYTES: f64 = 16.0 * 1_024.0 * 1_024.0;
 
 /// Seconds within which a reliable client can recover in Microsoft's emulator.
 const RECOVERY_SECONDS: f64 = 30.0;
@@ -73,11 +71,13 @@ pub(super) fn flash(workload: &Workload, resource: Resource, times: f64) -> Flas
         (count(workload.connections_counted()), count(crowd.connections_counted()));
     let rate = f64::from(connect_rate(resource.tier, resource.units));
     let admitted = (after.min(cap) - before).max(0.0);
+    // Who is refused a connection for want of rate comes again.
+    let admitted_s = least_seconds(admitted, rate);
     Flash {
         times,
         fullest: fullest(&crowd, resource),
         refused: Figure::new((after - cap).max(0.0), Basis::MicrosoftBenchmark),
-        admitted_s: Figure::new(admitted / rate, Basis::Model),
+        admitted_s: Figure::new(admitted_s, Basis::Model),
         needed: needed(&crowd),
     }
 }
@@ -106,13 +106,13 @@ fn sent_by_hour(workload: &Workload, billed: Range) -> Vec<Between> {
     workload.profile.0.iter().map(sent).collect()
 }
 
-pub(super) fn quota(workload: &Workload, resource: Resource) -> Quota {
-    let included = included_per_day(resource.tier, f64::from(resource.units));
+pub(super) fn quota(workload: &Workload, paid: Paid) -> Quota {
+    let included = paid.included();
     let billed = billed_per_second(workload);
     let hour = |per_second| Figure::maybe(hour_of(workload, per_second, included), Basis::Model);
     Quota {
         included: Figure::new(included, Basis::MicrosoftBenchmark),
-        then: match resource.tier {
+        then: match paid.tier {
             Tier::Free => Then::Stops,
             Tier::Standard | Tier::Premium => Then::Billed,
         },
@@ -170,9 +170,7 @@ pub(super) fn scaling(workload: &Workload, best: &Rung) -> Scaling {
         let growth = workload.growth.per_month;
         multiple.filter(|_| growth > 0.0).map(|multiple| multiple.ln() / (1.0 + growth).ln())
     };
-    let first = best.breaks_first();
-    let planned = best.utilisation.iter().map(super::super::Utilisation::planned_multiple);
-    let planned = planned.fold(f64::INFINITY, f64::min);
+    let (planned, first) = (best.planned_first(), best.breaks_first());
     let model = |value| Figure::new(value, Basis::Model);
     let maybe =
         |months: Option<f64>| Figure::maybe(months.map(|months| months.max(0.0)), Basis::Model);
@@ -181,7 +179,7 @@ pub(super) fn scaling(workload: &Workload, best: &Rung) -> Scaling {
         within_lead_percent: model(within(LEAD_MINUTES)),
         within_two_steps_percent: model(two_steps),
         scale_out_percent: model(SCALE_OUT_PERCENT.min(100.0 - two_steps)),
-        months_to_planned: maybe(months(Some(planned).filter(|planned| planned.is_finite()))),
+        months_to_planned: maybe(months(planned.map(|planned| planned.planned_multiple()))),
         months_to_break: maybe(months(first.map(|first| first.break_multiple()))),
     }
 }
@@ -210,12 +208,30 @@ pub(super) fn loss(workload: &Workload, reload: &Reload) -> Loss {
 }
 
 pub(super) fn slow_cohort(workload: &Workload) -> SlowCohort {
+    let connections = count(workload.connections);
     let clients = count(workload.connections.div_ceil(100));
-    let bytes: f64 = flows(workload).iter().map(|flow| flow.messages_out * count(flow.size)).sum();
-    let each = bytes / count(workload.connections);
+    let flows = flows(workload);
+    let messages: f64 = flows.iter().map(|flow| flow.messages_out).sum::<f64>() / connections;
+    let bytes = flows.iter().map(|flow| flow.messages_out * count(flow.size)).sum::<f64>();
+    let bytes = bytes / connections;
+    let model = |value| Figure::maybe(Some(value), Basis::Model);
+    if messages <= 0.0 {
+        return SlowCohort {
+            clients: Figure::new(clients, Basis::Assumption),
+            memory_bytes: model(0.0),
+            queue_messages: model(0.0),
+            full_after_s: Figure::maybe(None, Basis::Model),
+        };
+    }
+    let size = bytes / messages;
+    // Full at so many bytes or at so many messages, whichever comes first: Microsoft's emulator,
+    // unconfirmed for the service.
+    let queue = HubSettings::real().queue;
+    let queued = count(queue.bytes).min(count(queue.messages) * size);
     SlowCohort {
         clients: Figure::new(clients, Basis::Assumption),
-        memory_bytes: Figure::new(clients * (KERNEL_BYTES + QUEUE_BYTES), Basis::Model),
-        full_after_s: Figure::maybe(Some((KERNEL_BYTES + QUEUE_BYTES) / each), Basis::Model),
+        memory_bytes: model(clients * (KERNEL_BYTES + queued)),
+        queue_messages: model(queued / size),
+        full_after_s: model((KERNEL_BYTES + queued) / bytes),
     }
 }

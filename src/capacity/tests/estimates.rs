@@ -83,6 +83,103 @@ fn the_quota_clock_runs_with_the_days_profile() {
     assert_eq!(idle.hour_by_bytes.value, None);
 }
 
+/// 30 units for 8 h and 1 for 16 h are 10.67 unit-days, and 10,666,667 messages.
+#[test]
+fn the_quota_clock_counts_the_unit_days_that_autoscale_uses() {
+    let mut load = small_groups();
+    load.needs = [Need::Autoscale].into();
+    let told = told(&load);
+    let included = 1e6 * (30.0 * 8.0 + 16.0) / 24.0;
+    assert!(close(told.quota.included.value.unwrap(), included));
+    assert_eq!(told.quota.included, told.messages.included_per_day);
+    assert!(close(told.quota.hour_by_bytes.value.unwrap(), 8.0 + included / 18e6));
+    assert!(close(told.quota.hour_by_message.value.unwrap(), 8.0 + included / 72e6));
+    assert!(close(told.quota.busiest_seconds.value.unwrap(), included / 5_000.0));
+}
+
+/// Five Premium units that somebody has stay five, whatever autoscale would make of the load.
+#[test]
+fn the_resource_that_is_held_has_a_quota_and_a_bill_of_its_own() {
+    let mut load = small_groups();
+    load.needs = [Need::Autoscale].into();
+    load.held = Some((Tier::Premium, 5));
+    let held = told(&load).held.unwrap();
+    assert!(close(held.messages.unit_days.value.unwrap(), 5.0));
+    assert!(close(held.messages.included_per_day.value.unwrap(), 5e6));
+    assert!(close(held.messages.extra_per_day.least, 139e6));
+    assert!(close(held.quota.hour_by_bytes.value.unwrap(), 8.0 + 5.0 / 18.0));
+    let cost = held.cost.unwrap();
+    assert!(close(cost.units.value.unwrap(), 30.4 * 5.0 * 2.0));
+    assert!(close(cost.total.least, 30.4 * (5.0 * 2.0 + 139.0)));
+    assert_eq!(estimate(&load, None).held.unwrap().cost, None);
+}
+
+#[test]
+fn a_free_resource_that_is_held_stops_after_its_quota() {
+    let mut load = free();
+    load.held = Some((Tier::Free, 1));
+    let held = told(&load).held.unwrap();
+    assert_eq!(held.quota.then, Then::Stops);
+    assert!(close(held.quota.busiest_seconds.value.unwrap(), 1_000.0));
+    assert!(close(held.quota.hour_by_bytes.value.unwrap(), 1_000.0 / 3_600.0));
+    assert!(close(held.cost.unwrap().total.most, 0.0));
+    // 21 records of 1 KiB a second more: 30.5 messages a second.
+    load.live_trace = LiveTrace::On { record: 1_024 };
+    let held = told(&load).held.unwrap();
+    assert!(close(held.quota.busiest_seconds.value.unwrap(), 20_000.0 / 30.5));
+}
+
+/// A queue takes 16 MiB or 1,000 messages, whichever it meets first.
+#[test]
+fn a_slow_clients_queue_is_full_at_a_thousand_messages_or_at_sixteen_mebibytes() {
+    let slow =
+        |size: u64| told(&workload(500, traffic(Target::RestBroadcast, 1, 3.0, size))).slow_cohort;
+    let holds = |slow: SlowCohort, messages: f64, bytes: f64, each: f64| {
+        let kernel = 4_229_120.0;
+        assert!(close(slow.clients.value.unwrap(), 5.0));
+        assert!(close(slow.queue_messages.value.unwrap(), messages), "{slow:?}");
+        assert!(close(slow.memory_bytes.value.unwrap(), 5.0 * (kernel + bytes)), "{slow:?}");
+        assert!(close(slow.full_after_s.value.unwrap(), (kernel + bytes) / each), "{slow:?}");
+    };
+    holds(slow(2_048), 1_000.0, 2_048_000.0, 6_144.0);
+    holds(slow(65_536), 256.0, 16_777_216.0, 196_608.0);
+    let idle = told(&Workload::idle("idle", 500)).slow_cohort;
+    assert_eq!((idle.full_after_s.value, idle.memory_bytes.value), (None, Some(0.0)));
+}
+
+/// 780 of 1,000 connections break at 1.28 times the load, and 345 of 500 echoes at 1.45 times; but
+/// 80 % of connections are used up at 1.026 times and 70 % of echoes at 1.014 times.
+#[test]
+fn what_is_planned_for_is_used_up_first_where_the_shares_say_so() {
+    let told = told(&workload(780, traffic(Target::Upstream, 345, 1.0, 2_048)));
+    assert_eq!(told.recommended.unwrap().units, 1);
+    let (first, planned) = (told.break_order[0], told.planned_first.unwrap());
+    assert_eq!(first.dimension, Dimension::Connections);
+    assert!(close(first.break_multiple.unwrap(), 1.0 / 0.78));
+    assert_eq!(planned.dimension.pattern(), Some(Pattern::Echo));
+    assert!(close(planned.planned_multiple.unwrap(), 0.7 / 0.69));
+}
+
+#[test]
+fn replicas_and_routing_are_told_to_be_missing_from_the_figures() {
+    let says = |load: &Workload, part: &str| {
+        told(load).cautions.iter().any(|caution| caution.contains(part))
+    };
+    let mut load = small_groups();
+    assert!(!says(&load, "each replica") && !says(&load, "routing of small groups"));
+    load.needs = [Need::Replicas].into();
+    load.connections = 40_000;
+    assert!(says(&load, "each replica") && says(&load, "routing of small groups"));
+}
+
+/// A group of all 100 is one of all 80 when a fifth of the users is missing.
+#[test]
+fn with_fewer_users_no_group_has_more_members_than_there_are() {
+    let room = Target::Groups { count: 1, members: 100 };
+    let fewer = workload(100, traffic(room, 100, 1.0, 1_024)).with_users(0.8);
+    assert!(close(flows(&fewer)[0].messages_out, 80.0 * 80.0));
+}
+
 #[test]
 fn upstreams_hold_rate_times_latency_at_once() {
     let told = told(&echo());
@@ -96,7 +193,8 @@ fn upstreams_hold_rate_times_latency_at_once() {
 fn twice_the_users_are_refused_past_the_cap() {
     let flash = &told(&small_groups()).flash_crowd[0];
     assert!(close(flash.refused.value.unwrap(), 10_000.0));
-    assert!(close(flash.admitted_s.value.unwrap(), 10_000.0 / 600.0));
+    // 600 of 10,000 at once, the others at 600 a second.
+    assert!(close(flash.admitted_s.value.unwrap(), 9_400.0 / 600.0));
     assert_eq!(flash.needed.unwrap().units, 50);
 }
 

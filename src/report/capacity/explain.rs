@@ -149,12 +149,13 @@ fn storm(estimate: &Estimate, section: &mut Section) {
     let reload = &estimate.reload;
     let (clients, rate) = (figure(reload.clients, "-"), figure(reload.connects_per_s, "-"));
     section.row([
-        "least time of a reload = clients / connects a second".to_owned(),
-        format!("{clients} / {rate}"),
+        "least time of a reload = (clients - those saved up for) / connects a second, or 0"
+            .to_owned(),
+        format!("({clients} - {rate}) / {rate}"),
         seconds(reload.least_s.value, "-"),
     ]);
     section.row([
-        "jitter window = 1.25 × that".to_owned(),
+        "jitter window = 1.25 × clients / connects a second".to_owned(),
         format!("1.25 × {clients} / {rate}"),
         seconds(reload.window_s.value, "-"),
     ]);

@@ -8,7 +8,8 @@ use super::wording::{
     times,
 };
 use crate::capacity::{
-    Basis, Between, Dimension, Estimate, Figure, Revision, Step, StormRow, Then, Use, Varied,
+    Basis, Between, Cost, Dimension, Estimate, Figure, Messages, Quota, Revision, Step, StormRow,
+    Then, Use, Varied,
 };
 
 /// Steps of the ladder told below the one that fits.
@@ -29,8 +30,12 @@ pub const RELOAD: &str = "Reload";
 pub fn all(estimate: &Estimate, formulas: Option<Section>) -> Vec<Section> {
     let mut all = vec![load(estimate), ladder(estimate), breaks(estimate)];
     all.extend(held(estimate));
+    all.extend(estimate.held.as_ref().map(|held| {
+        let title = format!("{MESSAGES} on {}", resource(held.step.resource));
+        messages(title, &held.messages, &held.quota, held.cost.as_ref())
+    }));
     all.extend([
-        messages(estimate),
+        messages(MESSAGES.into(), &estimate.messages, &estimate.quota, estimate.cost.as_ref()),
         reload(estimate),
         flash(estimate),
         upstream(estimate),
@@ -166,7 +171,7 @@ fn breaks(estimate: &Estimate) -> Section {
 }
 
 fn held(estimate: &Estimate) -> Option<Section> {
-    let step = estimate.held.as_ref()?;
+    let step = &estimate.held.as_ref()?.step;
     let columns = [
         Column::Names("dimension"),
         Column::Names("in use"),
@@ -190,9 +195,8 @@ fn held(estimate: &Estimate) -> Option<Section> {
     Some(section)
 }
 
-fn messages(estimate: &Estimate) -> Section {
-    let messages = &estimate.messages;
-    let mut section = Section::new(MESSAGES, "billed by 2 KiB", &FACTS);
+fn messages(title: String, messages: &Messages, quota: &Quota, cost: Option<&Cost>) -> Section {
+    let mut section = Section::new(title, "billed by 2 KiB", &FACTS);
     let mut add = |what: &str, value: String, basis| fact(&mut section, what, value, basis);
     let per_day = messages.per_day;
     add("a day, by bytes to rounded up", between(per_day, amount), per_day.basis);
@@ -202,7 +206,6 @@ fn messages(estimate: &Estimate) -> Section {
     add("more than included", between(extra, amount), extra.basis);
     let held = messages.unit_days;
     add("unit-days a day", figure(held, "-"), held.basis);
-    let quota = &estimate.quota;
     let then = match quota.then {
         Then::Stops => "used up, and stopped, at",
         Then::Billed => "used up, and billed, from",
@@ -212,7 +215,7 @@ fn messages(estimate: &Estimate) -> Section {
     add(then, clock, quota.hour_by_bytes.basis);
     let busiest = seconds(quota.busiest_seconds.value, "never");
     add("used up after, at the busiest", busiest, quota.busiest_seconds.basis);
-    if let Some(cost) = &estimate.cost {
+    if let Some(cost) = cost {
         let money = |value: f64| format!("{} {}", amount(value.round()), cost.currency);
         let units = cost.units.value.map_or_else(String::new, money);
         add("units a month", units, cost.units.basis);

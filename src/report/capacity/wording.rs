@@ -114,11 +114,17 @@ pub fn sentence(estimate: &Estimate) -> String {
         );
     };
     let breaks = first.map_or_else(String::new, |first| {
+        let planned = estimate.planned_first.unwrap_or(*first);
+        let other = if planned.dimension == first.dimension {
+            String::new()
+        } else {
+            format!(", by {}", planned.dimension)
+        };
         format!(
-            ": {} break first, at {} today's load (planned up to {})",
+            ": {} break first, at {} today's load (planned up to {}{other})",
             first.dimension,
             times(first.break_multiple),
-            times(first.planned_multiple),
+            times(planned.planned_multiple),
         )
     });
     let stops = match recommended.tier {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::file::{
-    AfterFile, ArrivalFile, JitterFile, PopulationFile, ReconnectFile, ScalingFile, ScenarioFile,
-    TokenFile, TokenLifetimeFile, UserFile,
+    AfterFile, ArrivalFile, PopulationFile, ReconnectFile, ScalingFile, ScenarioFile, TokenFile,
+    TokenLifetimeFile, UserFile,
 };
 use super::super::plan::{
     Arrival, ArrivalSchedule, FaultAt, FirstAttempt, Jitter, Population, RampStage, Reconnect,
@@ -424,10 +424,6 @@ fn policy(context: &Context<'_>, file: &ReconnectFile) -> Option<ReconnectPolicy
                 .also(exponential.base.place, "the first delay"),
         );
     }
-    let jitter = match exponential.jitter.as_ref().and_then(At::get) {
-        Some(JitterFile::None) => Jitter::None,
-        Some(JitterFile::Equal) => Jitter::Equal,
-        Some(JitterFile::Full) | None => Jitter::Full,
-    };
+    let jitter = exponential.jitter.as_ref().and_then(At::get).copied().unwrap_or(Jitter::Full);
     Some(ReconnectPolicy::Exponential { base, cap, jitter })
 }

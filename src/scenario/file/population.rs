@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::at::At;
+use super::super::plan::Jitter;
 use super::super::units::{ByteRate, Count, First, Lasting, Rate, Share, ShareRate, Size};
 use crate::protocol::Subprotocol;
 
@@ -293,19 +294,7 @@ pub(in crate::scenario) struct ExponentialFile {
     /// The largest delay.
     pub cap: At<Lasting>,
     /// What chance does to a delay. Default `full`.
-    pub jitter: Option<At<JitterFile>>,
-}
-
-/// Jitter of a delay `d`.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(in crate::scenario) enum JitterFile {
-    /// `d`.
-    None,
-    /// Between `d/2` and `d`.
-    Equal,
-    /// Between 0 and `d`.
-    Full,
+    pub jitter: Option<At<Jitter>>,
 }
 
 /// Which ends a reconnect policy answers to.
