@@ -11,7 +11,9 @@
 //! | `spoil` | what a starved generator takes back, and the order of outcomes |
 //! | `decided` | when there is nothing left to wait for |
 //! | `earliest` | how long misbehaviours must have had before that counts |
+//! | [`comparison`] | a run against a base |
 
+pub mod comparison;
 mod decided;
 mod earliest;
 mod expectation;
