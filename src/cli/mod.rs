@@ -3,6 +3,8 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`run`], [`check`], [`list`], [`show`], [`new`], [`schema`] | subcommands |
+//! | [`compare`], [`baseline`] | a run against a base; accepting one |
+//! | [`stored`] | runs and baselines that were stored |
 //! | [`hub`], [`upstream`] | subcommands that serve |
 //! | [`upstream_check`] | what `squall upstream check` asks of somebody else's event handler |
 //! | [`pick`] | names, folders, categories and files to scenarios and plans |
@@ -17,7 +19,9 @@
 //! | [`watch`] | the one client whose story is told |
 //! | [`exit`], [`error`] | exit codes, and errors with hints |
 
+pub mod baseline;
 pub mod check;
+pub mod compare;
 pub mod consistency;
 pub mod deliveries;
 pub mod embedded;
@@ -36,6 +40,7 @@ pub mod seeds;
 pub mod served;
 pub mod session;
 pub mod show;
+pub mod stored;
 pub mod target;
 pub mod upstream;
 pub mod upstream_check;
@@ -75,13 +80,13 @@ Examples:
   squall hub                           the emulated service on 127.0.0.1:8080
 
 Every flag has an environment variable SQUALL_<FLAG>; the flag wins.
-Exit codes: 0 as expected, 1 internal error, 2 usage, 96 undetermined, 98 invalid run,
-99 expectation failed, 100 target unreachable, 105 interrupted.";
+Exit codes: 0 as expected, 1 internal error, 2 usage, 96 undetermined, 97 regression, 98 invalid
+run, 99 expectation failed, 100 target unreachable, 105 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run scenarios; the exit code is the verdict
-    Run(run::RunArguments),
+    Run(Box<run::RunArguments>),
     /// List the built-in scenarios
     List(list::ListArguments),
     /// Print a built-in scenario, to read or to start from
@@ -96,6 +101,10 @@ enum Command {
     Upstream(upstream::UpstreamArguments),
     /// Plan capacity: a load in; tier, units, headroom, cost and what breaks first out
     Plan(Box<plan::PlanArguments>),
+    /// Compare a run with another, or with a baseline: what got worse
+    Compare(compare::CompareArguments),
+    /// Accept a run as the baseline of later ones
+    Baseline(baseline::BaselineArguments),
     /// Print a JSON Schema, for editors and for readers of results
     Schema(schema::SchemaArguments),
 }
@@ -120,6 +129,8 @@ fn run_with(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Hub(arguments) => hub::main(arguments),
         Command::Upstream(arguments) => upstream::main(&arguments),
         Command::Plan(arguments) => plan::main(&arguments),
+        Command::Compare(arguments) => compare::main(&arguments),
+        Command::Baseline(arguments) => baseline::main(&arguments),
         Command::Schema(arguments) => schema::main(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -10,6 +10,7 @@ use futures::{StreamExt as _, stream};
 use tokio::task::LocalSet;
 
 use super::check;
+use super::compare::{Against, AgainstArguments};
 use super::interrupt::Interrupts;
 use super::pick::{self, PickArguments};
 use super::search::{self, Sought};
@@ -77,6 +78,8 @@ pub struct RunArguments {
     /// Also write a short Markdown report
     #[arg(long, env = "SQUALL_MARKDOWN", value_name = "FILE")]
     markdown: Option<PathBuf>,
+    #[command(flatten)]
+    against: AgainstArguments,
     /// Tell the whole story of one client, from both ends: `muted[3]`, or its number over all
     /// populations; both count from 0
     #[arg(long, env = "SQUALL_TRACE_CONNECTION", value_name = "CLIENT")]
@@ -107,6 +110,10 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
     let mut secrets = std::mem::take(&mut picked.secrets);
     secrets.extend(target.iter().flat_map(TargetSpec::secrets));
     let redactor = Redactor::new(secrets.clone());
+    let against = match searches.as_slice() {
+        [] => arguments.against.read(&picked.plans)?,
+        _ => None,
+    };
     let clock = Clock::system();
     if let Some(spec) = &target {
         guard_searches(spec, &searches)?;
@@ -152,7 +159,9 @@ pub fn main(arguments: &RunArguments) -> Result<Exit, CliError> {
         let mut page = Page::default();
         let mut exit = Exit::AsExpected;
         if !jobs.is_empty() {
-            exit = run_all(&context, jobs, arguments, &redactor, &mut files, &mut page).await?;
+            let against = against.as_ref();
+            let (files, page) = (&mut files, &mut page);
+            exit = run_all(&context, jobs, arguments, against, &redactor, files, page).await?;
         }
         for (sought, path) in &searches {
             if !context.interrupts.asked() {
@@ -201,6 +210,7 @@ fn check_seeds(arguments: &RunArguments) -> Result<(), CliError> {
         (arguments.junit.is_some(), "--junit", "it tells of runs one by one"),
         (arguments.markdown.is_some(), "--markdown", "it tells of runs one by one"),
         (arguments.trace_connection.is_some(), "--trace-connection", "it tells of one run"),
+        (arguments.against.is_given(), "--baseline", "it is of one seed"),
     ];
     match told.iter().find(|(is_given, ..)| *is_given) {
         Some((_, flag, why)) => Err(CliError::Usage(format!(
@@ -219,6 +229,7 @@ fn check_search(arguments: &RunArguments, sought: &Sought) -> Result<(), CliErro
         (arguments.junit.is_some(), "--junit", "a step that fails is part of the answer"),
         (arguments.markdown.is_some(), "--markdown", "a step that fails is part of the answer"),
         (arguments.trace_connection.is_some(), "--trace-connection", "it tells of one run"),
+        (arguments.against.is_given(), "--baseline", "it is of one run"),
     ];
     match told.iter().find(|(is_given, ..)| *is_given) {
         Some((_, flag, why)) => Err(CliError::Usage(format!(
@@ -425,6 +436,7 @@ async fn run_all(
     context: &Context,
     jobs: Vec<Job>,
     arguments: &RunArguments,
+    against: Option<&Against>,
     redactor: &Redactor,
     files: &mut ExtraFiles,
     page: &mut Page,
@@ -457,6 +469,14 @@ async fn run_all(
                     page.block(&story);
                 }
                 exit = exit.max(Exit::of(&run));
+                if let Some(against) = against {
+                    let judged = against.judge(&run, &session::shown(&job.path));
+                    match judged.exit {
+                        Exit::AsExpected if arguments.quiet => page.line(&judged.headline),
+                        _ => page.block(&judged.whole),
+                    }
+                    exit = exit.max(judged.exit);
+                }
                 turns.push(run.clone());
                 folders.push(job.path);
                 runs.push(run);

@@ -4,8 +4,9 @@ use clap::{Args, ValueEnum};
 
 use super::{CliError, Exit, print};
 use crate::capacity;
-use crate::report::{run_file, search};
+use crate::report::{baseline, run_file, search};
 use crate::scenario;
+use crate::verdict::comparison;
 
 /// Arguments of `squall schema`.
 #[derive(Debug, Args)]
@@ -30,6 +31,10 @@ enum SchemaOf {
     Prices,
     /// What `squall plan --json` prints
     Capacity,
+    /// What `squall compare --json` prints
+    Comparison,
+    /// What `squall baseline accept` writes
+    Baseline,
 }
 
 /// Prints a JSON Schema.
@@ -40,6 +45,8 @@ pub fn main(arguments: &SchemaArguments) -> Result<Exit, CliError> {
         SchemaOf::Search => search::schema(),
         SchemaOf::Workload => capacity::workload_schema(),
         SchemaOf::Prices => capacity::prices_schema(),
+        SchemaOf::Comparison => comparison::schema(),
+        SchemaOf::Baseline => baseline::schema(),
         SchemaOf::Capacity => capacity::estimate_schema(),
     };
     print(&format!("{schema:#}\n"));

@@ -22,11 +22,12 @@ use crate::report::folder::{DELIVERIES, HTML, LATENCY, RUN};
 use crate::report::live::{Live, LiveMode};
 use crate::report::recorder::Latest;
 use crate::report::run_file::{
-    Circumstances, HubFacts, MachineFacts, RunFacts, TargetFacts, TargetPlace,
+    Circumstances, ComputerFacts, HubFacts, MachineFacts, RunFacts, TargetFacts, TargetPlace,
 };
-use crate::report::{Recorded, Recorder, RunFile, RunFolder, hlog, html, story, words};
+use crate::report::{Recorded, Recorder, RunFile, RunFolder, comparison, hlog, html, story, words};
 use crate::scenario::Plan;
 use crate::secret::{Redactor, Secret};
+use crate::verdict::comparison::{Build, PlanRecord};
 use crate::verdict::{self, Outcome};
 
 /// Events and trace records under way to the recorder, each. Full means lost, counted and invalid.
@@ -151,7 +152,18 @@ pub fn conclude(
 pub(super) fn machine(context: &Context, began: Began) -> MachineFacts {
     let took = Duration::from_nanos(began.clock.now_ns().saturating_sub(began.at_ns));
     let peak = budget::peak_resident_bytes();
-    MachineFacts::new(began.at_ns, took, context.shards.count(), context.cores, peak)
+    let machine = MachineFacts::new(began.at_ns, took, context.shards.count(), context.cores, peak);
+    MachineFacts { computer: Some(computer()), ..machine }
+}
+
+/// The computer that this program runs on, and how the program was built.
+fn computer() -> ComputerFacts {
+    ComputerFacts {
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+        cpu: budget::processor(),
+        build: Build::of_this_program(),
+    }
 }
 
 /// Runs a plan in the world whose clock the context holds.
@@ -337,6 +349,7 @@ async fn execute(
 }
 
 fn facts(context: &Context, plan: &Plan, opened: &Opened) -> RunFacts {
+    let PlanRecord { settings, digests, .. } = comparison::plan_record(plan);
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     RunFacts {
         scenario: plan.name.clone(),
@@ -363,6 +376,8 @@ fn facts(context: &Context, plan: &Plan, opened: &Opened) -> RunFacts {
             queue_bytes: plan.hub.queue.bytes,
             queue_messages: plan.hub.queue.messages,
         },
+        settings,
+        digests,
     }
 }
 

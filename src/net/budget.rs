@@ -55,6 +55,12 @@ pub fn peak_resident_bytes() -> Option<u64> {
     parse_kib(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
+/// Model of the processor, as the system names it; `None` where that cannot be told.
+#[must_use]
+pub fn processor() -> Option<String> {
+    parse_processor(&std::fs::read_to_string("/proc/cpuinfo").ok()?)
+}
+
 /// Whether an error says that the process or the system has no descriptor left (`EMFILE`,
 /// `ENFILE`).
 #[must_use]
@@ -114,6 +120,17 @@ fn parse_kib(text: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
+/// `model name` of the first processor; on ARM, which has none, implementer and part.
+fn parse_processor(text: &str) -> Option<String> {
+    let field = |name: &str| {
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = fields.find(|(key, _)| key.trim_end() == name)?;
+        Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let arm = || Some(format!("{} {}", field("CPU implementer")?, field("CPU part")?));
+    field("model name").or_else(arm).filter(|name| !name.is_empty())
+}
+
 /// Second field of `/proc/self/statm`.
 fn parse_resident_pages(text: &str) -> Option<u64> {
     text.split_whitespace().nth(1)?.parse().ok()
@@ -137,6 +154,11 @@ mod tests {
         let meminfo = "MemTotal:       8 kB\nMemAvailable:       6 kB\nCached: 1 kB\n";
         assert_eq!(parse_kib(meminfo, "MemAvailable"), Some(6_144));
         assert_eq!(parse_kib("MemTotal: 8 kB\n", "MemAvailable"), None);
+        let intel = "processor\t: 0\nmodel\t: 7\nmodel name\t: A  Maker's  CPU @ 2 GHz\n";
+        assert_eq!(parse_processor(intel).as_deref(), Some("A Maker's CPU @ 2 GHz"));
+        let arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n";
+        assert_eq!(parse_processor(arm).as_deref(), Some("0x41 0xd0c"));
+        assert_eq!(parse_processor("processor\t: 0\n"), None);
     }
 
     #[test]

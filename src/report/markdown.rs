@@ -169,7 +169,7 @@ fn list(notes: &[(&str, String)], out: &mut String) {
 }
 
 /// Text that stays one cell and is not read as markup.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

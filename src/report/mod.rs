@@ -10,6 +10,7 @@
 //! | [`text`], [`html`], [`markdown`], [`junit`] | reports, pure functions of [`RunFile`]s |
 //! | [`story`] | what one watched client went through, from both sides |
 //! | [`capacity`] | what a capacity plan comes to, as text and as a page |
+//! | [`comparison`], [`baseline`] | a run against a base, as text; a base that was accepted |
 //! | [`hlog`] | `latency.hlog`, readable by HdrHistogram tools |
 //! | [`search`] | what a search or a sweep came to: `search.json`, and as text |
 //! | [`seeds`] | what many seeds came to, and in how far they differ |
@@ -18,7 +19,9 @@
 //! | [`upstream`] | what a scripted application server saw |
 //! | [`words`], [`worlds`] | how things are worded |
 
+pub mod baseline;
 pub mod capacity;
+pub mod comparison;
 pub mod difference;
 pub mod folder;
 mod gather;

@@ -25,6 +25,7 @@ use crate::protocol::resource_log;
 use crate::protocol::subprotocol::AckFailure;
 use crate::scenario::Plan;
 use crate::secret::Redactor;
+use crate::verdict::comparison::Build;
 use crate::verdict::{Check, Outcome, Verdict};
 
 pub use upstream::{CallRecords, UpstreamAtClose, UpstreamEvent, UpstreamFacts, UpstreamLogLine};
@@ -109,6 +110,12 @@ pub struct RunFacts {
     pub target: TargetFacts,
     /// The hub's settings: in force where the control API is offered, assumed elsewhere.
     pub hub: HubFacts,
+    /// The plan in the settings that people change most, by scenario key.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// Digest of every part of the plan: where two runs differ in one, that part was changed.
+    #[serde(default)]
+    pub digests: BTreeMap<String, String>,
 }
 
 /// What belongs to this machine and its clock; two runs of one seed in the virtual world differ in
@@ -125,6 +132,9 @@ pub struct MachineFacts {
     pub threads: u64,
     /// Cores of the machine.
     pub cores: u64,
+    /// The rest of what decides how fast it is; null where the run does not tell it.
+    #[serde(default)]
+    pub computer: Option<ComputerFacts>,
     /// Descriptors open before the run; null in the virtual world, which opens none.
     pub descriptors_before: Option<u64>,
     /// Descriptors open after it.
@@ -139,6 +149,20 @@ pub struct MachineFacts {
     /// The most resident memory that the process had, from its own start to the end of the run, in
     /// bytes; other runs of the process count as well.
     pub resident_peak_bytes: Option<u64>,
+}
+
+/// What of a machine, and of the program on it, decides how long things take, besides cores and
+/// threads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ComputerFacts {
+    /// Operating system: `linux`.
+    pub os: String,
+    /// Processor architecture: `x86_64`.
+    pub arch: String,
+    /// Processor model; null where the system does not tell it.
+    pub cpu: Option<String>,
+    /// How Squall was built.
+    pub build: Build,
 }
 
 impl MachineFacts {
@@ -158,6 +182,7 @@ impl MachineFacts {
             real_elapsed_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
             threads: threads as u64,
             cores: cores as u64,
+            computer: None,
             descriptors_before: None,
             descriptors_after: None,
             resident_before_bytes: None,
@@ -422,6 +447,9 @@ pub struct Quantiles {
     pub p50_us: u64,
     /// 90 % are at most this.
     pub p90_us: u64,
+    /// 95 % are at most this; null in runs of versions that did not keep it.
+    #[serde(default)]
+    pub p95_us: Option<u64>,
     /// 99 % are at most this.
     pub p99_us: u64,
     /// 99.9 % are at most this; only of [`P999_SAMPLES_MIN`] samples or more.
@@ -440,6 +468,7 @@ impl Quantiles {
             mean_us: timings.mean(),
             p50_us: timings.value_at_quantile(0.5),
             p90_us: timings.value_at_quantile(0.9),
+            p95_us: Some(timings.value_at_quantile(0.95)),
             p99_us: timings.value_at_quantile(0.99),
             p999_us: (timings.len() >= P999_SAMPLES_MIN).then(|| timings.value_at_quantile(0.999)),
             max_us: timings.max(),

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::run_file::{
-    BacklogAtClose, CallRecords, CloseWindow, End, FaultOutcome, GeneratorFacts, HubFacts,
-    LatencySeries, Life, MachineFacts, MatrixCell, PopulationFacts, Quantiles, Range, RunFacts,
-    RunFile, SCHEMA_VERSION, TargetFacts, TargetPlace, UpstreamAtClose, UpstreamEvent,
+    BacklogAtClose, CallRecords, CloseWindow, ComputerFacts, End, FaultOutcome, GeneratorFacts,
+    HubFacts, LatencySeries, Life, MachineFacts, MatrixCell, PopulationFacts, Quantiles, Range,
+    RunFacts, RunFile, SCHEMA_VERSION, TargetFacts, TargetPlace, UpstreamAtClose, UpstreamEvent,
     UpstreamFacts, UpstreamLogLine, WindowStart,
 };
 use crate::event::{
@@ -22,6 +22,7 @@ use crate::protocol::webhook::counts::RequestCounts;
 use crate::protocol::webhook::{RequestKind, UpstreamCounts, WebhookFailure};
 use crate::protocol::{AttemptId, CloseCategory};
 use crate::scenario::{self, Plan};
+use crate::verdict::comparison::Build;
 use crate::verdict::{Check, CheckKind, Outcome};
 
 fn check(kind: CheckKind, path: &str, outcome: Outcome, expected: &str, actual: &str) -> Check {
@@ -65,6 +66,7 @@ fn quantiles(count: u64, scale: u64) -> Quantiles {
         mean_us: 2.5,
         p50_us: 2 * scale,
         p90_us: 4 * scale,
+        p95_us: Some(6 * scale),
         p99_us: 9 * scale,
         p999_us: (count >= 1_000).then_some(20 * scale),
         max_us: 31 * scale,
@@ -107,6 +109,8 @@ fn facts(scenario: &str, title: &str) -> RunFacts {
             queue_bytes: 65_536,
             queue_messages: 1_000,
         },
+        settings: BTreeMap::from([("hub.queue.bytes".into(), "64 KiB".into())]),
+        digests: BTreeMap::new(),
     }
 }
 
@@ -176,9 +180,19 @@ pub fn upstream() -> UpstreamFacts {
     }
 }
 
+fn computer() -> ComputerFacts {
+    ComputerFacts {
+        os: "linux".into(),
+        arch: "x86_64".into(),
+        cpu: Some("a model".into()),
+        build: Build::Release,
+    }
+}
+
 /// Half a second more than the run's own 8.4 s, and a process that peaked at 20 MiB.
 fn machine() -> MachineFacts {
     MachineFacts {
+        computer: Some(computer()),
         descriptors_before: Some(12),
         descriptors_after: Some(12),
         resident_before_bytes: Some(18 << 20),

@@ -354,17 +354,13 @@ pub fn compare(base: &Record, run: &Record, demand: Demand) -> Comparison {
     } else {
         Finding::NoRegression
     };
-    let machines = match base.fingerprint.is_like(&run.fingerprint) {
-        true => Vec::new(),
-        false => differing(&base.fingerprint.parts(), &run.fingerprint.parts()),
-    };
     Comparison {
         schema_version: SCHEMA_VERSION,
         finding,
         base: Party::of(base),
         run: Party::of(run),
         plan_changes: base.plan_changes(&run.plan),
-        machine_changes: machines,
+        machine_changes: base.fingerprint.changes(&run.fingerprint),
         rows,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Change;
 use crate::event::{DeliveryTally, HowEnded, World};
 use crate::measure::LatencyKind;
 use crate::protocol::CloseCategory;
@@ -106,34 +107,46 @@ impl Build {
     }
 }
 
-impl Fingerprint {
+impl Machine {
     /// Every part of it by name.
-    pub(super) fn parts(&self) -> BTreeMap<String, String> {
-        let world = match self.world {
-            World::Sockets => "sockets",
-            World::Virtual => "virtual",
-        };
-        let mut parts = vec![("world", world.to_owned())];
-        if let Some(machine) = &self.machine {
-            parts.extend([
-                ("system", machine.os.clone()),
-                ("architecture", machine.arch.clone()),
-                ("processor", machine.cpu.clone().unwrap_or_else(|| "not told".to_owned())),
-                ("cores", machine.cores.to_string()),
-                ("threads", machine.threads.to_string()),
-                ("target", machine.target.clone()),
-                ("build", machine.build.name().to_owned()),
-                ("Squall", machine.squall.clone()),
-            ]);
-        }
+    fn parts(&self) -> BTreeMap<String, String> {
+        let parts = [
+            ("system", self.os.clone()),
+            ("architecture", self.arch.clone()),
+            ("processor", self.cpu.clone().unwrap_or_else(|| "not told".to_owned())),
+            ("cores", self.cores.to_string()),
+            ("threads", self.threads.to_string()),
+            ("target", self.target.clone()),
+            ("build", self.build.name().to_owned()),
+            ("Squall", self.squall.clone()),
+        ];
         parts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
 
-    /// Whether times of both compare.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        match (self.world, other.world) {
-            (World::Virtual, World::Virtual) => true,
-            _ => self == other && self.machine.is_some(),
+impl Fingerprint {
+    /// Why times of the two do not compare: what differs, or that one does not tell its machine.
+    /// Empty where they do.
+    pub(super) fn changes(&self, run: &Self) -> Vec<Change> {
+        let change = |what: &str, base: Option<String>, run: Option<String>| {
+            vec![Change { what: what.to_owned(), base, run }]
+        };
+        match (self, run) {
+            (base, run) if base.world != run.world => {
+                let name = |world| match world {
+                    World::Sockets => Some("sockets".to_owned()),
+                    World::Virtual => Some("virtual".to_owned()),
+                };
+                change("world", name(base.world), name(run.world))
+            }
+            (Self { world: World::Virtual, .. }, _) => Vec::new(),
+            (Self { machine: Some(base), .. }, Self { machine: Some(run), .. }) => {
+                super::differing(&base.parts(), &run.parts())
+            }
+            (base, run) => {
+                let told = |of: &Self| of.machine.as_ref().map(|_| "told".to_owned());
+                change("machine", told(base), told(run))
+            }
         }
     }
 }
@@ -157,16 +170,23 @@ pub struct PopulationRecord {
     pub recovered: u64,
     /// Rows per category.
     pub categories: BTreeMap<CloseCategory, u64>,
-    /// Delivery over all its connections.
+    /// Delivery over all its connections; left out where nothing was to arrive.
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub delivery: DeliveryTally,
-    /// Replies to its events that were to come back to their senders.
+    /// Replies to its events that were to come back to their senders; left out likewise.
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub replies: DeliveryTally,
+}
+
+/// Whether nothing was to arrive, and nothing did.
+pub(super) fn is_nothing(tally: &DeliveryTally) -> bool {
+    *tally == DeliveryTally::default()
 }
 
 /// One kind of latency, from the planned instant, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyRecord {
-    /// What was timed.
+    /// What was timed; how late the generator sent is no figure of the hub's, and not kept.
     pub kind: LatencyKind,
     /// Samples.
     pub samples: u64,

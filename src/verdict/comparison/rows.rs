@@ -1,6 +1,7 @@
 //! The figures of a comparison, one by one, in a fixed order.
 
 use super::bounds::{self, Rule, Side};
+use super::record::is_nothing;
 use super::{
     DeliveryFigure, Figure, Judgement, LatencyRecord, PopulationRecord, Quantile, Ratio, Record,
     Row, Stream, Value,
@@ -148,7 +149,7 @@ fn deliveries(
         Stream::Replies => population.replies,
     };
     let (before, now) = (of(base), of(run));
-    if [before, now] == [DeliveryTally::default(); 2] {
+    if is_nothing(&before) && is_nothing(&now) {
         return Vec::new();
     }
     let (to_deliver, lost) = match repeats {
@@ -231,20 +232,15 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// How late the generator itself sent is no figure of the hub's.
-fn is_compared(kind: LatencyKind) -> bool {
-    kind != LatencyKind::SendLag
-}
-
 fn latencies(base: &Record, run: &Record) -> Vec<Row> {
-    let is_alike = base.fingerprint.is_like(&run.fingerprint);
+    let is_alike = base.fingerprint.changes(&run.fingerprint).is_empty();
     let rules = match base.fingerprint.world {
         World::Virtual => (bounds::SIMULATED, bounds::SIMULATED),
         World::Sockets => (bounds::MEDIAN, bounds::TAIL),
     };
     let of = |record: &Record, kind| record.latency.iter().copied().find(|one| one.kind == kind);
     let mut rows = Vec::new();
-    for kind in LatencyKind::ALL.into_iter().filter(|&kind| is_compared(kind)) {
+    for kind in LatencyKind::ALL {
         let (base, run) = (of(base, kind), of(run, kind));
         let tail = if kind == LatencyKind::Recovery { Quantile::P95 } else { Quantile::P99 };
         for (quantile, rule) in [(Quantile::P50, rules.0), (tail, rules.1)] {
