@@ -49,8 +49,9 @@ Examples:
   squall baseline accept runs/new --reason \"first baseline\" --out baselines/slow-client.json
   squall run slow-client --world virtual --baseline baselines/slow-client.json
 
-A baseline that is there already is replaced, and how the new one differs is printed. A run that was
-interrupted, is invalid or undetermined is refused; a failed one is not: what it shows may be known.";
+A baseline that is there already is replaced, and how the new one differs is printed. A run that
+was interrupted, is invalid or undetermined is refused; a failed one is not: what it shows may be
+known.";
 
 /// Arguments of `squall baseline show`.
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
-//! A baseline: the figures of a run that somebody accepted, with the reason. A small file to be kept
-//! beside the scenario and reviewed like one: keys stand in one order, and of time it holds the
-//! day of the run only.
+//! A baseline: the figures of a run that somebody accepted, with the reason. A small file to be
+//! kept beside the scenario and reviewed like one: keys stand in one order, and of time it holds
+//! the day of the run only.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! How far a figure may be from its base. Every bound has a name, and what it rests on.
 //!
-//! Counts of a ledger and shares of it repeat; times do not: identical code differs by 10 to 30 % on
-//! one machine and by more than twice between hosted ones. So counts are judged strictly, and times
-//! by a tripwire that only a real change trips.
+//! Counts of a ledger and shares of it repeat; times do not: identical code differs by 10 to 30 %
+//! on one machine and by more than twice between hosted ones. So counts are judged strictly, and
+//! times by a tripwire that only a real change trips.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
