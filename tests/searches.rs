@@ -146,6 +146,55 @@ fn a_sweep_runs_every_combination_and_is_as_its_worst_run() {
 }
 
 #[test]
+fn a_sweep_over_policies_shows_the_storms_side_by_side() {
+    let scenario = r#"
+duration = "60s"
+[hub]
+profile = "ci"
+tier = "standard"
+throughput.connects = { rate = "20/s", burst = 20 }
+[populations.fleet]
+count = 200
+arrival = { rate = "20/s" }
+reconnect = "js-sdk"
+[[faults]]
+at = "11s"
+reload = {}
+[expect.fleet]
+closes = { ServiceReload = "all", Throttled = "<=9000%", Normal = "all" }
+recovered = "all"
+"#;
+    let sweep = ["--sweep", "populations.fleet.reconnect=js-sdk,py-sdk,full-jitter"];
+    let run = run_scenario("fleet", scenario, &[&sweep[..], &["--world", "virtual"]].concat());
+    assert_eq!(run.code(), 99, "the Python client gives up: {}", run.text());
+    let search = search_of(&run);
+    assert_keeps_to_the_schema(&search);
+    let storm = |step: usize| &search["steps"][step]["storm"];
+    // Every second the next twenty of two hundred get in, and all the others try.
+    assert_eq!(storm(0)["peak_attempts"], 200);
+    assert_eq!(storm(0)["amplification"], 5.5);
+    assert_eq!(storm(0)["not_opened"], 200 * 9 - 20 * 45);
+    assert_eq!(storm(0)["t100_us"], 9_000_000);
+    assert_eq!(storm(1)["t95_us"], Value::Null, "{}", storm(1));
+    assert!(storm(2)["peak_attempts"].as_u64().unwrap() < 40, "{}", storm(2));
+    for step in 0..3 {
+        let curve = &storm(step)["curve"];
+        let sum = |of: &str| curve[of].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
+        let (attempts, opens): (u64, u64) = (sum("attempts"), sum("opens"));
+        assert_eq!(opens, storm(step)["recovered"].as_u64().unwrap());
+        assert_eq!(attempts, opens + storm(step)["not_opened"].as_u64().unwrap());
+    }
+    let text = run.text();
+    let sentence = "at most 200 attempts in 100 ms with js-sdk, ";
+    assert!(text.contains(sentence) && text.contains("py-sdk: expect.fleet.closes"), "{text}");
+    for line in String::from_utf8_lossy(&run.output.stdout).lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    let page = fs::read_to_string(run.folder.join("report.html")).unwrap();
+    assert!(page.contains(sentence) && page.matches("<polyline").count() == 6, "{page}");
+}
+
+#[test]
 fn outer_keys_have_an_answer_each() {
     let search = r#"
 [search]

@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod latency;
 mod peak;
 mod recovery;
+pub mod storm;
 mod stream_book;
 pub mod summary;
 mod timings;
@@ -15,6 +16,7 @@ pub mod wire;
 pub use delivery::DeliveryTracker;
 pub use latency::{Distribution, LatencyKey, LatencyKind, LatencySet, Stage};
 pub use peak::BusiestSecond;
+pub use storm::Storm;
 pub use stream_book::StreamBook;
 pub use summary::{
     CloseKey, CloseTally, EndKind, GeneratorHealth, LiveCounts, Memory, OpenEnds,

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use super::chart;
 use super::hints::{self, Among};
 use super::page::{self, class_of, table};
 use super::run_file::{LatencySeries, PopulationFacts, RunFile, TargetPlace};
+use super::storm;
 use super::table::Column;
 use super::text::{self, latency_label, quantile_cells, views};
 use super::upstream as server;
@@ -26,6 +28,7 @@ pub fn render(run: &RunFile) -> String {
         (checks(run))
         (ends(run))
         (matrix(run))
+        (storm::section(run))
         (latency(run))
         (upstream(run))
         (delivery(run))
@@ -34,7 +37,7 @@ pub fn render(run: &RunFile) -> String {
         (populations(run))
         (provenance(run))
     };
-    page::render(&title, "", &head(run), &main)
+    page::render(&title, chart::CSS, &head(run), &main)
 }
 
 fn head(run: &RunFile) -> Markup {

@@ -8,6 +8,7 @@
 //! | [`folder`] | the run folder; files that appear whole or not at all |
 //! | [`run_file`] | `run.json`, the data every report is made of |
 //! | [`text`], [`html`], [`markdown`], [`junit`] | reports, pure functions of [`RunFile`]s |
+//! | `storm` | how dropped clients came back: words, table cells, curves |
 //! | [`story`] | what one watched client went through, from both sides |
 //! | [`capacity`] | what a capacity plan comes to, as text and as a page |
 //! | [`comparison`], [`baseline`] | a run against a base, as text; a base that was accepted |
@@ -21,6 +22,7 @@
 
 pub mod baseline;
 pub mod capacity;
+mod chart;
 pub mod comparison;
 pub mod difference;
 pub mod folder;
@@ -38,6 +40,7 @@ pub mod run_file;
 pub mod search;
 pub mod seeds;
 pub mod spread;
+mod storm;
 pub mod story;
 pub mod stream;
 pub mod table;

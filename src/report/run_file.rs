@@ -7,6 +7,7 @@
 //! added without a new [`SCHEMA_VERSION`]; one that changes its meaning or
 //! goes away is not.
 
+mod storm;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::secret::Redactor;
 use crate::verdict::comparison::Build;
 use crate::verdict::{Check, Outcome, Verdict};
 
+pub use storm::{StormCurve, StormFacts};
 pub use upstream::{CallRecords, UpstreamAtClose, UpstreamEvent, UpstreamFacts, UpstreamLogLine};
 
 /// Version of the shape of `run.json`.
@@ -68,6 +70,9 @@ pub struct RunFile {
     pub latency_total: Vec<LatencySeries>,
     /// Latencies per kind, population and stage.
     pub latency: Vec<LatencySeries>,
+    /// How dropped clients came back; null where none tried.
+    #[serde(default)]
+    pub storm: Option<StormFacts>,
     /// Faults of the timeline.
     pub faults: Vec<FaultOutcome>,
     /// The hub's counters when the load had gone; null when not observed.
@@ -546,6 +551,7 @@ impl RunFile {
             backlog_at_close: gather::backlog(plan, summary, observed),
             latency_total: gather::latency_total(&summary.latency),
             latency: gather::latency(plan, &summary.latency),
+            storm: StormFacts::of(summary),
             faults: gather::faults(plan, summary),
             hub_counters: summary.counters_after.clone(),
             upstream: UpstreamFacts::of(plan, summary),

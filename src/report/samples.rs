@@ -287,6 +287,7 @@ pub fn passed() -> RunFile {
             ..series(LatencyKind::Connect, 10, 400, 380)
         }],
         faults: Vec::new(),
+        storm: None,
         hub_counters: None,
         upstream: None,
         generator: GeneratorFacts {

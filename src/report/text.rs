@@ -9,6 +9,7 @@ use super::hints::{self, Among};
 use super::run_file::{
     End, LatencySeries, PopulationFacts, Quantiles, Range, RunFacts, RunFile, TargetPlace,
 };
+use super::storm;
 use super::table::{self, Column, INDENT, WIDTH};
 use super::webhooks;
 use super::words;
@@ -57,7 +58,7 @@ pub fn render_among(run: &RunFile, folder: &str, among: Among) -> String {
     latency(run, &mut out);
     webhooks::text(run, &mut out);
     let mut notes = String::new();
-    for write in [delivery, unsent, backlog, memory, faults, warnings] {
+    for write in [delivery, storm::note, unsent, backlog, memory, faults, warnings] {
         write(run, &mut notes);
     }
     if !notes.is_empty() {

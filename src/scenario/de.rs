@@ -16,6 +16,9 @@ use super::at::{AT, At};
 use super::document::{Entry, Node, Value};
 use super::problem::{Place, Problem, Problems, Text, closest, list, one_of, suggestion};
 
+/// The key of a table that may be written as the value of that key alone.
+const LIKE: &str = "like";
+
 /// Reads a tree into a type of the grammar; `None` when nothing could be made of it at all.
 pub(crate) fn read<'de, T: Deserialize<'de>>(
     node: &'de Node,
@@ -258,6 +261,9 @@ impl<'de> Deserializer<'de> for NodeDe<'de> {
     ) -> Result<V::Value, Error> {
         let result = match &self.node.value {
             Value::Table(entries) => self.table(entries, Some(fields), visitor),
+            Value::String(_) if fields.contains(&LIKE) => {
+                visitor.visit_map(LikeAccess { de: &self, is_told: false })
+            }
             _ => Err(Error::Unfit { found: None, expected: self.table_of(fields) }),
         };
         self.located(result)
@@ -428,6 +434,32 @@ impl<'de> MapAccess<'de> for TableAccess<'_, 'de> {
             Some(entry) => seed.deserialize(self.de.child(&entry.key, &entry.node)),
             None => seed.deserialize(MissingDe { place: self.de.node.place }),
         }
+    }
+}
+
+/// A table that is written as the value of its key `like`.
+struct LikeAccess<'a, 'de> {
+    de: &'a NodeDe<'de>,
+    is_told: bool,
+}
+
+impl<'de> MapAccess<'de> for LikeAccess<'_, 'de> {
+    type Error = Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        if std::mem::replace(&mut self.is_told, true) {
+            return Ok(None);
+        }
+        let key: StrDeserializer<'_, Error> = LIKE.into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+        let NodeDe { node, path, problems, .. } = self.de;
+        seed.deserialize(NodeDe { node, path: path.clone(), problems, missing: Vec::new() })
     }
 }
 

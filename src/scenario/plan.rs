@@ -604,6 +604,8 @@ pub enum Metric {
     AcksFailed,
     /// Most connections open at once.
     PeakConnections,
+    /// Most attempts in any tenth of a second, the first ones of the clients left out.
+    PeakAttempts,
 }
 
 /// `p(99)<200ms`, `rate<0.01`, `count==0`.

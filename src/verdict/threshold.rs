@@ -58,6 +58,7 @@ fn name(plan: &Plan, threshold: &Threshold) -> String {
         Metric::OutOfOrder => "out_of_order".to_owned(),
         Metric::AcksFailed => "acks_failed".to_owned(),
         Metric::PeakConnections => "peak_connections".to_owned(),
+        Metric::PeakAttempts => "peak_attempts".to_owned(),
     };
     match selectors.is_empty() {
         true => metric,
@@ -119,7 +120,8 @@ const fn rests(threshold: &Threshold) -> Rests {
         | Metric::Duplicated
         | Metric::OutOfOrder
         | Metric::AcksFailed
-        | Metric::PeakConnections => Rests::Counts,
+        | Metric::PeakConnections
+        | Metric::PeakAttempts => Rests::Counts,
     }
 }
 
@@ -189,6 +191,17 @@ pub(super) fn read(summary: &Summary, threshold: &Threshold) -> Reading {
             _ => tally(statistic, sum(summary, population, |of| Some(of.failed_acks())), 0),
         },
         Metric::PeakConnections => read_peak(summary, threshold),
+        Metric::PeakAttempts => read_peak_attempts(summary, threshold),
+    }
+}
+
+/// The busiest tenth of a second of those who came back.
+fn read_peak_attempts(summary: &Summary, threshold: &Threshold) -> Reading {
+    let peak = summary.storm(threshold.population).peak().map_or(0, |peak| peak.attempts);
+    match threshold.condition.statistic {
+        #[expect(clippy::cast_precision_loss, reason = "attempts are far below 2^53")]
+        Statistic::Value | Statistic::Maximum => Reading::Number(peak as f64),
+        _ => Reading::Senseless,
     }
 }
 

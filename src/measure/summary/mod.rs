@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::LatencySet;
 use super::Timings;
 use super::recovery::{Client, Outcome};
+use super::storm::Storm;
 use crate::event::{
     ClientObservation, CloseFirst, DeliveryTally, Event, EventKind, HowEnded, HubSide, LedgerRow,
     Warning, Wish, World,
@@ -63,6 +64,8 @@ pub struct PopulationSummary {
     /// Attempts made after a drop, before being open again; the one that opened is the last of
     /// them.
     pub recovery_attempts: u64,
+    /// Attempts after each client's first, over time.
+    pub storm: Storm,
     /// Rows per category. A row whose hub side is not observed counts nowhere here.
     pub categories: BTreeMap<CloseCategory, u64>,
     /// Connections that ended from outside while their clients wished to stay, by what the clients
@@ -283,6 +286,18 @@ impl Summary {
         self.health.open_ends.kind.world()
     }
 
+    /// How the clients of a population came back, or those of all.
+    #[must_use]
+    pub fn storm(&self, population: Option<u16>) -> Storm {
+        let mut sum = Storm::default();
+        for (index, of) in self.populations.iter().enumerate() {
+            if population.is_none_or(|wanted| usize::from(wanted) == index) {
+                sum.add(&of.storm);
+            }
+        }
+        sum
+    }
+
     /// Takes an event in. Rows, faults, log lines, calls of handlers, warnings and the end count;
     /// everything else is ignored.
     pub fn take(&mut self, event: &Event) {
@@ -323,6 +338,7 @@ impl Summary {
         population.opens += u64::from(opened);
         population.refusals += u64::from(!opened);
         let client = &row.client;
+        population.storm.take(row);
         population.delivery.add(&client.delivery);
         population.replies.add(&client.replies);
         let tracked = client.delivery.received.saturating_add(client.replies.received);

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
+use super::super::chart::{self, Bar, Line};
 use super::super::page::{self, table};
 use super::super::table::Column;
-use super::chart::{self, Bar, Line};
 use super::sections::million;
 use super::wording::{amount, busiest, percent, resource, seconds, sentence, times};
 use super::{Detail, Section, consistency, detail_of, sections};

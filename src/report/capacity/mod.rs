@@ -2,7 +2,6 @@
 //!
 //! Both tell the same sections, which are made once; only bars and charts differ.
 
-mod chart;
 mod consistency;
 mod explain;
 mod html;

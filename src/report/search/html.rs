@@ -4,7 +4,10 @@ use maud::{Markup, html};
 
 use super::text::{self, Bar, Chart};
 use super::{SearchFile, StepFacts, UntilKind};
+use crate::report::chart::{self, CLASSES};
 use crate::report::page::{self, class_of, table};
+use crate::report::storm;
+use crate::report::table::Column;
 use crate::report::words;
 use crate::verdict::Outcome;
 
@@ -31,11 +34,31 @@ pub fn render(search: &SearchFile) -> String {
     let header = page::header(class, text::verdict_word(search), &heading, &said);
     let main = html! {
         @if let Some(chart) = text::chart_of(search) { (drawn(&chart)) }
+        (curves(search))
         (answers(search))
         (steps(search))
     };
     let title = format!("{}: {}", text::verdict_word(search), search.scenario);
-    page::render(&title, CHART_CSS, &header, &main)
+    page::render(&title, &[chart::CSS, CHART_CSS].concat(), &header, &main)
+}
+
+/// How the clients of each step came back, over time.
+fn curves(search: &SearchFile) -> Markup {
+    if !search.is_of_storms() {
+        return html! {};
+    }
+    let names: Vec<String> = search.steps.iter().map(text::step_name).collect();
+    let named = names.iter().map(String::as_str).zip(&search.steps);
+    let storms: Vec<_> =
+        named.filter_map(|(name, step)| Some((name, step.storm.as_ref()?))).collect();
+    html! {
+        h2 { "How clients came back" }
+        @if storms.len() > CLASSES.len() {
+            p class="dim" { "The first " (CLASSES.len()) " of " (storms.len()) " runs." }
+        }
+        (storm::attempts(&storms))
+        (storm::opens(&storms))
+    }
 }
 
 fn drawn(chart: &Chart) -> Markup {
@@ -107,29 +130,31 @@ fn steps(search: &SearchFile) -> Markup {
     let mut header: Vec<(&str, bool)> =
         search.outer_keys.iter().map(|key| (key.as_str(), true)).collect();
     header.push((&search.key, true));
-    header.extend([
-        ("verdict", false),
-        ("message p99", true),
-        ("not Normal", false),
-        ("what broke first", false),
-    ]);
-    let rows = html! { @for step in &search.steps { (step_row(search, step)) } };
+    let columns = text::step_columns(search);
+    header.extend(columns.iter().map(|column| match column {
+        Column::Figures(name) => (*name, true),
+        Column::Names(name) | Column::Words(name) => (*name, false),
+    }));
+    let rows = html! { @for step in &search.steps { (step_row(search, step, &columns)) } };
     html! {
         h2 { "Steps " span class="dim" { "(each a whole run)" } }
         (table("Steps", &header, &rows))
     }
 }
 
-fn step_row(search: &SearchFile, step: &StepFacts) -> Markup {
-    let [verdict, p99, closes, broken] = text::step_cells(search, step);
+fn step_row(search: &SearchFile, step: &StepFacts, columns: &[Column<'_>]) -> Markup {
     html! {
         tr {
             @for outer in &step.outer { td class="n" { (outer.shown) } }
             td class="n" { a href={ (step.folder) "/report.html" } { (step.value.shown) } }
-            td class=(class_of(step.outcome)) { (verdict) }
-            td class="n" { (p99) }
-            td class="w" { (closes) }
-            td class="w" { (broken) }
+            @for (column, cell) in columns.iter().zip(text::step_cells(search, step)) {
+                @let class = match column {
+                    Column::Names(_) => class_of(step.outcome),
+                    Column::Figures(_) => "n",
+                    Column::Words(_) => "w",
+                };
+                td class=(class) { (cell) }
+            }
         }
     }
 }

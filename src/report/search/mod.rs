@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::run_file::{MachineFacts, RunFile};
+use super::run_file::{MachineFacts, RunFile, StormFacts};
 use crate::event::{HowEnded, World};
 use crate::measure::LatencyKind;
 use crate::protocol::CloseCategory;
@@ -165,6 +165,11 @@ pub struct StepFacts {
     /// 99 % of messages arrived within this, from their planned instant, in microseconds; null
     /// without messages.
     pub message_p99_us: Option<u64>,
+    /// How dropped clients came back; null where none tried.
+    pub storm: Option<StormFacts>,
+    /// Requests for `connect` events in the busiest second, as the hub sent them to the event
+    /// handlers; null where there were none.
+    pub connect_requests_peak: Option<u64>,
     /// Ends of connections other than Normal, by category.
     pub closes: BTreeMap<CloseCategory, u64>,
     /// The run's folder, below that of the search.
@@ -195,11 +200,20 @@ impl StepFacts {
             plan_hash: run.run.plan_hash.clone(),
             elapsed_ns: run.elapsed_ns,
             broken: broken.map(Broken::of),
+            storm: run.storm.clone(),
+            connect_requests_peak: connect_requests_peak(run),
             message_p99_us: message.and_then(|series| Some(series.response?.p99_us)),
             closes,
             folder: String::new(),
         }
     }
+}
+
+/// The busiest second of `connect` events.
+fn connect_requests_peak(run: &RunFile) -> Option<u64> {
+    let events = &run.upstream.as_ref()?.events;
+    let connect = events.iter().find(|event| event.event == "connect")?;
+    Some(connect.requests_per_second_peak)
 }
 
 fn settings(outer: &[(String, SetValue)]) -> Vec<Setting> {
@@ -243,6 +257,12 @@ impl AnswerFacts {
 }
 
 impl SearchFile {
+    /// Whether the steps differ in how clients came back: then that is what is told of them.
+    #[must_use]
+    pub fn is_of_storms(&self) -> bool {
+        self.until == UntilKind::Exhausted && self.steps.iter().any(|step| step.storm.is_some())
+    }
+
     /// A search that has not begun.
     #[must_use]
     pub fn new(plan: &Plan, search: &Search, world: World, machine: MachineFacts) -> Self {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{AnswerFacts, Broken, SearchEnd, SearchFile, Setting, StepFacts, UntilKind};
 use crate::event::World;
+use crate::report::storm;
 use crate::report::table::{self, Column, INDENT, WIDTH};
 use crate::report::text::{self, flowing};
 use crate::report::{words, worlds};
@@ -75,6 +76,8 @@ pub fn sentences(search: &SearchFile) -> Vec<String> {
             let passed = search.steps.iter().filter(|step| step.outcome == Outcome::Pass).count();
             let runs = words::counted(search.steps.len() as u64, "run");
             told.push(format!("{passed} of {runs} passed, over {}", keys(search)));
+            told.extend(herd(search));
+            told.extend(search.steps.iter().filter_map(|step| broken_storm(search, step)));
         }
         (_, [only]) if search.outer_keys.is_empty() => told.push(answer(search, only)),
         (_, answers) => {
@@ -103,6 +106,30 @@ pub fn sentences(search: &SearchFile) -> Vec<String> {
         }),
     }
     told
+}
+
+/// The most and the least attempts at once, of the steps of a sweep over storms.
+fn herd(search: &SearchFile) -> Option<String> {
+    let peak = |step: &StepFacts| step.storm.as_ref().map(|storm| storm.peak_attempts);
+    let steps = || search.steps.iter().filter_map(|step| Some((peak(step)?, step)));
+    let (most, largest) = steps().rev().max_by_key(|(peak, _)| *peak)?;
+    let (least, smallest) = steps().min_by_key(|(peak, _)| *peak)?;
+    let told = |peak: u64| words::counted(peak, "attempt");
+    (search.is_of_storms() && most > least).then(|| {
+        format!(
+            "at most {} in 100 ms with {}, {} with {}",
+            told(most),
+            step_name(largest),
+            words::number(least),
+            step_name(smallest)
+        )
+    })
+}
+
+/// What broke in a step whose row has no room for it.
+fn broken_storm(search: &SearchFile, step: &StepFacts) -> Option<String> {
+    let broken = step.broken.as_ref().filter(|_| search.is_of_storms())?;
+    Some(format!("{}: {}", step_name(step), broken_words(broken)))
 }
 
 /// Whether a step passed or failed, as a search needs it.
@@ -235,24 +262,64 @@ fn answers(search: &SearchFile, out: &mut String) {
     out.push_str(&table::render(&columns, search.answers.iter().map(row).collect()));
 }
 
-/// Cells of a step after its values: verdict, p99, other ends, what broke first.
+/// Columns of a step after its values.
 #[must_use]
-pub fn step_cells(search: &SearchFile, step: &StepFacts) -> [String; 4] {
-    let closes: Vec<String> = step
-        .closes
-        .iter()
-        .map(|(category, count)| format!("{category} {}", words::number(*count)))
-        .collect();
-    let broken = step.broken.as_ref().map(|broken| match search.outer_keys.as_slice() {
-        [] => broken_words(broken),
-        _ => broken.path.clone(),
-    });
-    [
-        words::outcome(step.outcome).to_owned(),
-        p99_words(search, step),
-        if closes.is_empty() { "-".to_owned() } else { closes.join(", ") },
-        broken.unwrap_or_else(|| "-".to_owned()),
-    ]
+pub fn step_columns(search: &SearchFile) -> Vec<Column<'static>> {
+    let mut columns = vec![Column::Names("verdict")];
+    if search.is_of_storms() {
+        columns.extend(storm::HEADERS.map(Column::Figures));
+        if asks_handlers(search) {
+            columns.push(Column::Figures("connect\ncalls/s"));
+        }
+    } else {
+        columns.push(Column::Figures("message\np99"));
+    }
+    if !search.is_of_storms() {
+        columns.push(Column::Words("not Normal"));
+    }
+    if has_broken(search) {
+        columns.push(Column::Words("what broke first"));
+    }
+    columns
+}
+
+fn asks_handlers(search: &SearchFile) -> bool {
+    search.steps.iter().any(|step| step.connect_requests_peak.is_some())
+}
+
+fn has_broken(search: &SearchFile) -> bool {
+    !search.is_of_storms() && search.steps.iter().any(|step| step.broken.is_some())
+}
+
+/// The cells of [`step_columns`].
+#[must_use]
+pub fn step_cells(search: &SearchFile, step: &StepFacts) -> Vec<String> {
+    let none = || "-".to_owned();
+    let mut cells = vec![words::outcome(step.outcome).to_owned()];
+    if search.is_of_storms() {
+        cells.extend(match &step.storm {
+            Some(storm) => storm::cells(storm, search.world),
+            None => std::array::from_fn(|_| none()),
+        });
+        if asks_handlers(search) {
+            cells.push(step.connect_requests_peak.map_or_else(none, words::number));
+        }
+    } else {
+        cells.push(p99_words(search, step));
+        let closes = step.closes.iter();
+        let closes: Vec<String> = closes
+            .map(|(category, count)| format!("{category} {}", words::number(*count)))
+            .collect();
+        cells.push(if closes.is_empty() { none() } else { closes.join(", ") });
+    }
+    if has_broken(search) {
+        let broken = step.broken.as_ref().map(|broken| match search.outer_keys.as_slice() {
+            [] => broken_words(broken),
+            _ => broken.path.clone(),
+        });
+        cells.push(broken.unwrap_or_else(none));
+    }
+    cells
 }
 
 fn p99_words(search: &SearchFile, step: &StepFacts) -> String {
@@ -263,18 +330,8 @@ fn steps(search: &SearchFile, out: &mut String) {
     text::heading("Steps", "(each a whole run)", out);
     let mut header: Vec<String> = search.outer_keys.iter().map(|key| short(key)).collect();
     header.push(short(&search.key));
-    let values = header.len();
-    header.extend(["verdict", "message\np99", "not Normal", "what broke first"].map(str::to_owned));
-    let columns: Vec<Column<'_>> = header
-        .iter()
-        .enumerate()
-        .map(|(index, name)| match index {
-            index if index < values => Column::Figures(name),
-            index if index == values => Column::Names(name),
-            index if index == values + 1 => Column::Figures(name),
-            _ => Column::Words(name),
-        })
-        .collect();
+    let values = header.iter().map(|name| Column::Figures(name));
+    let columns: Vec<Column<'_>> = values.chain(step_columns(search)).collect();
     let row = |step: &StepFacts| {
         let outer = step.outer.iter().chain([&step.value]);
         let mut row: Vec<String> = outer.map(|setting| setting.shown.clone()).collect();
@@ -329,13 +386,14 @@ pub fn chart_of(search: &SearchFile) -> Option<Chart> {
 }
 
 fn step_chart(search: &SearchFile) -> Chart {
+    if search.is_of_storms() {
+        return peak_chart(search);
+    }
     // Less than a tick of the virtual clock is no figure.
     let least = if search.world == World::Virtual { TICK_US } else { 1 };
     let p99 = |step: &StepFacts| step.message_p99_us.filter(|&us| us >= least);
     let has_messages = search.steps.iter().any(|step| p99(step).is_some());
     let bar = |step: &StepFacts| {
-        let mut outer = step.outer.clone();
-        outer.push(step.value.clone());
         let closes: u64 = step.closes.values().sum();
         #[expect(clippy::cast_precision_loss, reason = "the length of a bar")]
         let (length, shown) = if has_messages {
@@ -343,7 +401,7 @@ fn step_chart(search: &SearchFile) -> Chart {
         } else {
             (closes as f64, words::number(closes))
         };
-        Bar { name: named(&outer), length, shown, outcome: step.outcome }
+        Bar { name: step_name(step), length, shown, outcome: step.outcome }
     };
     let what = if has_messages { "p99 of messages" } else { "ends other than Normal" };
     let mut bars: Vec<(Option<f64>, Bar)> =
@@ -356,6 +414,27 @@ fn step_chart(search: &SearchFile) -> Chart {
         title: format!("{what}, by {}", keys(search)),
         bars: bars.into_iter().map(|(_, bar)| bar).collect(),
     }
+}
+
+/// The herd itself: the busiest tenth of a second of each step.
+fn peak_chart(search: &SearchFile) -> Chart {
+    let bar = |step: &StepFacts| {
+        let peak = step.storm.as_ref().map_or(0, |storm| storm.peak_attempts);
+        #[expect(clippy::cast_precision_loss, reason = "the length of a bar")]
+        let length = peak as f64;
+        Bar { name: step_name(step), length, shown: words::number(peak), outcome: step.outcome }
+    };
+    Chart {
+        title: format!("most attempts in 100 ms, by {}", keys(search)),
+        bars: search.steps.iter().map(bar).collect(),
+    }
+}
+
+/// The values of a step.
+#[must_use]
+pub fn step_name(step: &StepFacts) -> String {
+    let values = step.outer.iter().chain([&step.value]);
+    values.map(|setting| setting.shown.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn named(settings: &[Setting]) -> String {

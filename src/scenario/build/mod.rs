@@ -8,6 +8,7 @@ mod hub;
 mod link;
 mod population;
 mod possible;
+mod reconnect;
 mod roster;
 pub(super) mod search;
 mod server_side;

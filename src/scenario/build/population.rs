@@ -1,19 +1,19 @@
-//! `[populations.NAME]`: arrival, user, reconnect, token. Behaviours are in `behaviour`.
+//! `[populations.NAME]`: arrival, user, token. Behaviours are in `behaviour`.
 
 use std::time::Duration;
 
 use super::super::file::{
-    AfterFile, ArrivalFile, PopulationFile, ReconnectFile, ScalingFile, ScenarioFile, TokenFile,
-    TokenLifetimeFile, UserFile,
+    ArrivalFile, PopulationFile, ScalingFile, ScenarioFile, TokenFile, TokenLifetimeFile, UserFile,
 };
 use super::super::plan::{
-    Arrival, ArrivalSchedule, FaultAt, FirstAttempt, Jitter, Population, RampStage, Reconnect,
-    ReconnectAfter, ReconnectPolicy, Rooms, Scaling, TokenPolicy, UserPolicy,
+    Arrival, ArrivalSchedule, FaultAt, Population, RampStage, Rooms, Scaling, TokenPolicy,
+    UserPolicy,
 };
 use super::super::problem::{Place, Problem, one_of};
-use super::super::units::{Count, First, Lasting, Rate, ShareRate};
+use super::super::units::{Count, Lasting, Rate, ShareRate};
 use super::behaviour;
 use super::link;
+use super::reconnect::reconnect;
 use super::roster::Member;
 use super::{At, Context};
 use crate::protocol::Subprotocol;
@@ -355,75 +355,4 @@ fn token(context: &Context<'_>, at: Option<&At<TokenFile>>) -> TokenPolicy {
         Some(TokenFile::Once(file)) => TokenPolicy::Once { lifetime: lifetime(file) },
         None => TokenPolicy::Minted { lifetime: TOKEN_LIFETIME },
     }
-}
-
-fn reconnect(context: &Context<'_>, at: Option<&At<ReconnectFile>>) -> Reconnect {
-    let never = Reconnect {
-        policy: ReconnectPolicy::None,
-        after: ReconnectAfter::Drop,
-        first: FirstAttempt::Within(Duration::ZERO),
-        attempts: None,
-    };
-    let Some((at, file)) = at.and_then(|at| Some((at, at.get()?))) else { return never };
-    let forms = [
-        ("none", file.none.as_ref().map(|at| at.place)),
-        ("fixed", file.fixed.as_ref().map(|at| at.place)),
-        ("exponential", file.exponential.as_ref().map(|at| at.place)),
-    ];
-    let Some(form) = exactly_one(context, at.place, &at.path, &forms) else { return never };
-    if form == "none" {
-        let first = file.first.as_ref().map(|at| at.place);
-        let bound = first
-            .or(file.attempts.as_ref().map(|at| at.place))
-            .or(file.after.as_ref().map(|at| at.place));
-        if let Some(place) = bound {
-            context.push(
-                Problem::new(place, format!("`{}` bounds attempts, but there are none", at.path))
-                    .label("expected nothing beside `none`"),
-            );
-        }
-        return never;
-    }
-    let attempts = file.attempts.as_ref().and_then(|at| {
-        let &Count(attempts) = at.get()?;
-        if attempts == 0 {
-            context.push(
-                Problem::new(at.place, format!("`{}` cannot be 0", at.path))
-                    .label("expected at least 1")
-                    .help("for no attempt at all: reconnect = { none = {} }"),
-            );
-        }
-        Some(attempts)
-    });
-    Reconnect {
-        policy: policy(context, file).unwrap_or(ReconnectPolicy::None),
-        after: match file.after.as_ref().and_then(At::get) {
-            Some(AfterFile::Any) => ReconnectAfter::Any,
-            Some(AfterFile::Drop) | None => ReconnectAfter::Drop,
-        },
-        first: match file.first.as_ref().and_then(At::get) {
-            Some(First::AfterDelay) => FirstAttempt::AfterDelay,
-            Some(&First::Within(window)) => FirstAttempt::Within(window),
-            None => FirstAttempt::Within(Duration::ZERO),
-        },
-        attempts,
-    }
-}
-
-fn policy(context: &Context<'_>, file: &ReconnectFile) -> Option<ReconnectPolicy> {
-    if let Some(fixed) = &file.fixed {
-        return Some(ReconnectPolicy::Fixed { every: context.positive(&fixed.get()?.every)? });
-    }
-    let exponential = file.exponential.as_ref()?.get()?;
-    let base = context.positive(&exponential.base)?;
-    let cap = context.positive(&exponential.cap)?;
-    if cap < base {
-        context.push(
-            Problem::new(exponential.cap.place, "the largest delay is below the first")
-                .label(format!("expected at least {base:?}"))
-                .also(exponential.base.place, "the first delay"),
-        );
-    }
-    let jitter = exponential.jitter.as_ref().and_then(At::get).copied().unwrap_or(Jitter::Full);
-    Some(ReconnectPolicy::Exponential { base, cap, jitter })
 }

@@ -21,7 +21,7 @@ const LATENCIES: [(&str, LatencyKind); 8] = [
 ];
 
 /// Other metrics by their names; `closes` needs its category.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "closes",
     "opens",
     "attempts",
@@ -31,6 +31,7 @@ const OTHERS: [&str; 9] = [
     "out_of_order",
     "acks_failed",
     "peak_connections",
+    "peak_attempts",
 ];
 
 /// Longest operators first, so that `<=` is not read as `<`.
@@ -195,6 +196,7 @@ fn metric(
         ("out_of_order", None) => Some(Metric::OutOfOrder),
         ("acks_failed", None) => Some(Metric::AcksFailed),
         ("peak_connections", None) => Some(Metric::PeakConnections),
+        ("peak_attempts", None) => Some(Metric::PeakAttempts),
         _ => {
             let names = LATENCIES.iter().map(|(name, _)| *name).chain(OTHERS);
             context.push(
@@ -299,7 +301,7 @@ fn statistic(context: &Context<'_>, metric: Metric, text: &str, place: Place) ->
             !matches!(parsed, Some(Statistic::Rate | Statistic::Value)),
             &["p(99)", "avg", "med", "min", "max", "count"],
         ),
-        Metric::PeakConnections => {
+        Metric::PeakConnections | Metric::PeakAttempts => {
             (matches!(parsed, Some(Statistic::Value | Statistic::Maximum)), &["value", "max"])
         }
         Metric::Attempts | Metric::AcksFailed => {

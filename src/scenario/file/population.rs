@@ -1,6 +1,6 @@
 //! The grammar of `[populations.NAME]`.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 
 use super::super::at::At;
@@ -255,12 +255,15 @@ pub(in crate::scenario) enum VanishHow {
     BlackHole,
 }
 
-/// What clients do after an unwanted end: exactly one policy, and its bounds.
+/// What clients do after an unwanted end: exactly one policy, and its bounds. `"js-sdk"` alone is
+/// short for `{ like = "js-sdk" }`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
     { "required": ["none"] }, { "required": ["fixed"] }, { "required": ["exponential"] },
+    { "required": ["like"] },
 ]))]
+#[schemars(transform = or_like)]
 pub(in crate::scenario) struct ReconnectFile {
     /// No attempt at all.
     pub none: Option<At<EmptyFile>>,
@@ -268,6 +271,8 @@ pub(in crate::scenario) struct ReconnectFile {
     pub fixed: Option<At<FixedFile>>,
     /// A delay that doubles.
     pub exponential: Option<At<ExponentialFile>>,
+    /// A policy by its name; what stands beside it replaces its own.
+    pub like: Option<At<PolicyName>>,
     /// The first attempt comes at a random instant within this window, or `after-delay`: after the
     /// policy's first delay. Default 0 s: at once.
     pub first: Option<At<First>>,
@@ -275,6 +280,32 @@ pub(in crate::scenario) struct ReconnectFile {
     pub attempts: Option<At<Count>>,
     /// Which ends it answers to. Default `drop`.
     pub after: Option<At<AfterFile>>,
+}
+
+/// A policy by its name: what the official clients do unless they are told otherwise, and what
+/// keeps a fleet from coming back as one.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum PolicyName {
+    /// The JavaScript client: at once, then every second, without end.
+    JsSdk,
+    /// The Python client: at once, then after 0.8, 1.6 and 3.2 s, then never.
+    PySdk,
+    /// The .NET client: at once, then after 1, 2, 4 and 5 s, and on every 5 s.
+    NetSdk,
+    /// At a random instant within 5 s, then full jitter from 1 s up to 30 s.
+    FullJitter,
+}
+
+/// A table with the key `like` may be written as the value of that key alone.
+fn or_like(schema: &mut Schema) {
+    let table = std::mem::take(schema);
+    let mut like = table.pointer("/properties/like").cloned().unwrap_or_default();
+    if let Some(like) = like.as_object_mut() {
+        like.remove("description");
+    }
+    let description = table.get("description").cloned();
+    *schema = json_schema!({ "description": description, "anyOf": [like, table] });
 }
 
 /// Always the same delay.

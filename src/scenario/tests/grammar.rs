@@ -151,6 +151,16 @@ fn every_reconnect_policy() {
     let (base, cap) = (seconds(1), seconds(10));
     assert_eq!(jittered.policy, ReconnectPolicy::Exponential { base, cap, jitter: Jitter::Full });
     assert_eq!(jittered.first, FirstAttempt::Within(seconds(2)));
+    let js = reconnect(r#"{ fixed = { every = "1s" }, first = "0s" }"#);
+    assert_eq!(reconnect(r#""js-sdk""#), js);
+    assert_eq!(reconnect(r#"{ like = "js-sdk" }"#), js);
+    assert_eq!(reconnect(r#""py-sdk""#).attempts, Some(4));
+    let more = reconnect(r#"{ like = "py-sdk", attempts = 9, first = "after-delay" }"#);
+    assert_eq!((more.attempts, more.first), (Some(9), FirstAttempt::AfterDelay));
+    let net = r#"{ exponential = { base = "1s", cap = "5s", jitter = "none" } }"#;
+    assert_eq!(reconnect(r#""net-sdk""#), reconnect(net));
+    let spread = r#"{ exponential = { base = "1s", cap = "30s" }, first = "5s" }"#;
+    assert_eq!(reconnect(r#""full-jitter""#), reconnect(spread));
     assert_eq!(reconnect("{ none = {} }").policy, ReconnectPolicy::None);
 }
 

@@ -41,6 +41,7 @@ fn any_metric() -> impl Strategy<Value = Metric> {
             Metric::Duplicated,
             Metric::OutOfOrder,
             Metric::PeakConnections,
+            Metric::PeakAttempts,
         ]),
     ]
 }

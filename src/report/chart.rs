@@ -16,13 +16,23 @@ svg{max-width:100%;height:auto;font:12px system-ui,sans-serif}\
 svg text{fill:var(--dim)}svg .axis{stroke:var(--line)}\
 svg .a{stroke:var(--fail);fill:none;stroke-width:2}\
 svg .b{stroke:var(--pass);fill:none;stroke-width:2}\
+svg .c{stroke:var(--blue);fill:none;stroke-width:2}\
+svg .d{stroke:var(--warn);fill:none;stroke-width:2}\
+svg .e{stroke:var(--violet);fill:none;stroke-width:2}\
+svg .f{stroke:var(--dim);fill:none;stroke-width:2}\
 svg .limit{stroke:var(--warn);stroke-dasharray:5 4}\
 svg .fits{fill:var(--pass)}svg .past{fill:var(--fail)}svg .all{fill:var(--soft)}\
-.a-key{color:var(--fail)}.b-key{color:var(--pass)}.limit-key{color:var(--warn)}";
+.a-key{color:var(--fail)}.b-key{color:var(--pass)}.limit-key{color:var(--warn)}\
+.c-key{color:var(--blue)}.d-key{color:var(--warn)}.e-key{color:var(--violet)}\
+.f-key{color:var(--dim)}:root{--blue:#0969da;--violet:#8250df}\
+@media screen and (prefers-color-scheme:dark){:root{--blue:#58a6ff;--violet:#bc8cff}}";
+
+/// Classes of lines, in the order in which they are used.
+pub const CLASSES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 /// A line with the class that colours it.
 pub struct Line<'a> {
-    /// `a` or `b`.
+    /// One of [`CLASSES`].
     pub class: &'static str,
     /// What it shows.
     pub name: &'a str,
