@@ -7,7 +7,7 @@ use crate::event::LedgerRow;
 /// Width of a slot: that of the storm figures (scenarios, 4.3).
 pub const TENTH_NS: u64 = 100_000_000;
 
-/// Attempts after each client's first one, by the tenths of a second in which their clients' policies
+/// Attempts after each client's first one, by the tenths of a second in which the clients' policies
 /// wanted them, and those that opened, by when they did. Slots count from the run's epoch. At most
 /// one entry per tenth in which something happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,9 +139,11 @@ mod tests {
             let opens: Vec<_> = late.iter().map(|(slot, count)| (first + slot, *count)).collect();
             let storm = storm(&attempts, &opens);
             let curve = storm.curve(steps);
-            prop_assert!(curve.attempts.len() <= steps && curve.opens.len() == curve.attempts.len());
-            prop_assert_eq!(curve.attempts.iter().sum::<u64>(), storm.attempts.values().sum::<u64>());
-            prop_assert_eq!(curve.opens.iter().sum::<u64>(), storm.opens.values().sum::<u64>());
+            prop_assert!(curve.attempts.len() <= steps);
+            prop_assert_eq!(curve.opens.len(), curve.attempts.len());
+            let sum = |of: &BTreeMap<u64, u64>| of.values().sum::<u64>();
+            prop_assert_eq!(curve.attempts.iter().sum::<u64>(), sum(&storm.attempts));
+            prop_assert_eq!(curve.opens.iter().sum::<u64>(), sum(&storm.opens));
             prop_assert_eq!(curve.from_ns, first * TENTH_NS);
         }
 

@@ -19,7 +19,8 @@ pub(super) const HEADERS: [&str; 6] = [
     "all\nafter",
 ];
 
-/// Attempts a client, the peak, how many did not open, and the times until shares of all drops were recovered from.
+/// Attempts a client, the peak, how many did not open, and the times until shares of all drops
+/// were recovered from.
 pub(super) fn cells(storm: &StormFacts, world: World) -> [String; 6] {
     let time = |us: Option<u64>| us.map_or_else(|| "never".to_owned(), |us| time_words(world, us));
     [
