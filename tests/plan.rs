@@ -271,6 +271,31 @@ fn json_is_what_its_schema_says() {
     }
 }
 
+/// Paths of numbers of which no object around them, below the whole, says the basis.
+fn bare(value: &Value, path: &str, has_basis: bool) -> Vec<String> {
+    match value {
+        Value::Number(_) if !has_basis => vec![path.to_owned()],
+        Value::Array(items) => items.iter().flat_map(|item| bare(item, path, has_basis)).collect(),
+        Value::Object(keys) => {
+            let has_basis = has_basis || keys.get("basis").is_some_and(Value::is_string);
+            let of =
+                |(key, item): (&String, &Value)| bare(item, &format!("{path}.{key}"), has_basis);
+            keys.iter().flat_map(of).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_number_in_json_says_what_it_rests_on() {
+    let price = prices();
+    let floor = text(&mixed(&["--json", "--prices", &price, "--units", "10"]));
+    let groups = ["plan", "--connections", "9", "--send", "1/s", "--size", "64", "--consistency"];
+    for told in [serde_json::from_str(&floor).unwrap(), json(&groups)] {
+        assert_eq!(bare(&told, "", false), [".schema_version"]);
+    }
+}
+
 #[test]
 fn the_printed_schemas_are_those_that_are_checked_in() {
     for what in ["capacity", "workload", "prices"] {

@@ -372,6 +372,24 @@ pub enum Revision {
 }
 
 impl Revision {
+    /// As flags and files write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Older => "older",
+        }
+    }
+
+    /// Its figures, as reports write them.
+    #[must_use]
+    pub const fn figures(self) -> &'static str {
+        match self {
+            Self::Newest => "200 in and 2,000 out a second and unit",
+            Self::Older => "400 in and 4,000 out a second and unit",
+        }
+    }
+
     /// Members from which a group is no small one: 20 in the newest text, 100 in the older one.
     #[must_use]
     pub const fn small_group_below(self) -> u64 {

@@ -3,7 +3,7 @@
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle, Table,
-    TableStyle,
+    TableStyle, Width,
 };
 
 /// Widest line of a report.
@@ -54,7 +54,8 @@ fn fits(columns: &[Column<'_>], rows: &[Vec<String>]) -> bool {
 pub(super) const BOUND: char = '\u{a0}';
 
 /// Units that stay on the line of their figure.
-const UNITS: [&str; 9] = ["µs", "ms", "s", "min", "h", "B", "KiB", "MiB", "%"];
+const UNITS: [&str; 13] =
+    ["µs", "ms", "s", "min", "h", "years", "B", "KiB", "MiB", "GiB", "TiB", "PiB", "%"];
 
 /// Stands between two figures that stay on one line.
 const TIMES: &str = "×";
@@ -77,26 +78,66 @@ pub(super) fn bound(cell: &str) -> String {
     out
 }
 
+/// What each column may be given. Names and figures keep to one line as long as there is room; where
+/// there is not, the widest of them break too, between their pieces. A piece is never cut.
+fn constraints(
+    columns: &[Column<'_>],
+    header: &[String],
+    rows: &[Vec<String>],
+) -> Vec<Option<ColumnConstraint>> {
+    let widest = |index: usize, ends: &[char]| {
+        let cells = rows.iter().filter_map(|row| row.get(index)).chain(header.get(index));
+        let pieces = cells.flat_map(|cell| cell.split(ends)).map(|piece| piece.chars().count());
+        pieces.max().unwrap_or(0)
+    };
+    let whole: Vec<usize> = (0..columns.len()).map(|index| widest(index, &['\n'])).collect();
+    let least: Vec<usize> = (0..columns.len()).map(|index| widest(index, &['\n', ' '])).collect();
+    let mut breaks: Vec<bool> =
+        columns.iter().map(|column| matches!(column, Column::Words(_))).collect();
+    let room = usize::from(WIDTH) - INDENT.len();
+    let width = |breaks: &[bool]| -> usize {
+        let of = |index: usize| GAP + if breaks[index] { least[index] } else { whole[index] };
+        (0..columns.len()).map(of).sum()
+    };
+    while width(&breaks) > room {
+        let firm = (0..columns.len()).filter(|index| !breaks[*index]);
+        let Some(next) = firm.max_by_key(|index| whole[*index] - least[*index]) else { break };
+        breaks[next] = true;
+    }
+    let fits = width(&breaks) <= room;
+    let constraint = |index: usize| match (breaks[index], u16::try_from(least[index])) {
+        (false, _) => Some(ColumnConstraint::ContentWidth),
+        // A cell is a blank wider than what stands in it.
+        (true, Ok(least)) if fits => Some(ColumnConstraint::LowerBoundary(Width::Fixed(least + 1))),
+        (true, _) => None,
+    };
+    (0..columns.len()).map(constraint).collect()
+}
+
 /// Renders a table, indented, with a line end after every line.
 #[must_use]
 pub fn render(columns: &[Column<'_>], rows: Vec<Vec<String>>) -> String {
     let joint = if fits(columns, &rows) { " " } else { "\n" };
+    let header: Vec<String> =
+        columns.iter().map(|column| column.name().replace('\n', joint)).collect();
+    let bound = |row: Vec<String>| row.iter().map(|cell| bound(cell)).collect::<Vec<_>>();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(bound).collect();
+    let constraints = constraints(columns, &header, &rows);
     let mut table = Table::new();
     table
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH - 2)
-        .set_header(columns.iter().map(|column| column.name().replace('\n', joint)));
-    let bound = |row: Vec<String>| row.iter().map(|cell| bound(cell)).collect::<Vec<_>>();
-    table.add_rows(rows.into_iter().map(bound));
-    for (index, column) in columns.iter().enumerate() {
+        .set_header(header);
+    table.add_rows(rows);
+    for (index, (column, constraint)) in columns.iter().zip(constraints).enumerate() {
         if let Some(cells) = table.column_mut(index) {
             cells.set_padding((0, 1));
             if matches!(column, Column::Figures(_)) {
                 cells.set_cell_alignment(CellAlignment::Right);
             }
-            if !matches!(column, Column::Words(_)) {
-                cells.set_constraint(ColumnConstraint::ContentWidth);
+            if let Some(constraint) = constraint {
+                cells.set_constraint(constraint);
             }
         }
     }
@@ -132,6 +173,29 @@ mod tests {
             let cell = format!("{}silent for 972 ms; 4 KiB written", "x ".repeat(40 + blanks));
             let text = render(&[Column::Words("what")], vec![vec![cell]]);
             assert!(text.contains("972 ms") && text.contains("4 KiB"), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_piece_is_cut_and_names_break_where_room_is_short() {
+        let columns = [
+            Column::Words("formula"),
+            Column::Names("which"),
+            Column::Names("basis"),
+            Column::Figures("comes to"),
+        ];
+        let piece = "1,234,567,890,123/s";
+        let cells = [
+            format!("{piece} × 30.4 / {piece} and more of it"),
+            "REST broadcast, bytes out/s and others ".repeat(2),
+            "Microsoft benchmark".to_owned(),
+            format!("{piece} to {piece}"),
+        ];
+        let text = render(&columns, vec![cells.clone().into()]);
+        assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{text}");
+        let pieces: Vec<&str> = text.split_whitespace().collect();
+        for piece in cells.iter().flat_map(|cell| cell.split_whitespace()) {
+            assert!(pieces.contains(&piece), "{piece}: {text}");
         }
     }
 

@@ -135,7 +135,9 @@ pub fn bytes(value: u64) -> String {
         0..KIB => return format!("{value} B"),
         v if v < KIB * KIB => (KIB, "KiB"),
         v if v < KIB * KIB * KIB => (KIB * KIB, "MiB"),
-        _ => (KIB * KIB * KIB, "GiB"),
+        v if v < KIB * KIB * KIB * KIB => (KIB * KIB * KIB, "GiB"),
+        v if v < KIB * KIB * KIB * KIB * KIB => (KIB * KIB * KIB * KIB, "TiB"),
+        _ => (KIB * KIB * KIB * KIB * KIB, "PiB"),
     };
     let tenths = (value * 10 + unit / 2) / unit;
     match tenths % 10 {

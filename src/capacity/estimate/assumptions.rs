@@ -5,7 +5,7 @@ use super::super::demand::{flows, traced_records};
 use super::super::dimension::{Direction, Pattern};
 use super::super::table::measured;
 use super::super::workload::{Asked, Basis, Inbound, LiveTrace, Need, Workload};
-use super::{Assumption, Estimate};
+use super::{Assumption, Estimate, Resource, Revisions};
 use crate::protocol::settings::Tier;
 
 /// Units that a subscription may have in a region by default (azure-docs limits).
@@ -83,7 +83,7 @@ pub(super) fn list(workload: &Workload) -> Vec<Assumption> {
 }
 
 pub(super) fn cautions(workload: &Workload, estimate: &Estimate) -> Vec<String> {
-    let mut all = Vec::new();
+    let mut all: Vec<String> = other_revision(estimate).into_iter().collect();
     if let Some(resource) = estimate.recommended {
         if resource.units > UNITS_PER_REGION {
             all.push(format!(
@@ -141,6 +141,30 @@ fn not_in_the_figures(workload: &Workload, estimate: &Estimate) -> Vec<String> {
         ));
     }
     all
+}
+
+/// Where the two revisions of the small-group figures lead to different answers.
+fn other_revision(estimate: &Estimate) -> Option<String> {
+    let Revisions { used, other, other_recommends, .. } = estimate.revisions;
+    let units = |resource: Option<Resource>| match resource {
+        Some(Resource { sku, units: 1, .. }) => format!("1 unit of {sku}"),
+        Some(Resource { sku, units, .. }) => format!("{units} units of {sku}"),
+        None => "no single resource".to_owned(),
+    };
+    (other_recommends != estimate.recommended).then(|| {
+        format!(
+            "the answer depends on which revision of Microsoft's figures for small groups holds: \
+             the {} one, used here, has {} and leads to {}; the {} one has {} and leads to {} \
+             (--revision {})",
+            used.name(),
+            used.figures(),
+            units(estimate.recommended),
+            other.name(),
+            other.figures(),
+            units(other_recommends),
+            other.name(),
+        )
+    })
 }
 
 /// Broadcasts faster than the benchmark's: past what was measured.

@@ -242,6 +242,7 @@ fn cost(workload: &Workload, paid: Paid, prices: &Prices, today: Date) -> Cost {
         region: prices.region.clone(),
         age_days,
         is_old: age_days > AGE_DAYS_MAX,
+        basis: Basis::Assumption,
     }
 }
 
@@ -266,6 +267,7 @@ fn sensitivity(workload: &Workload, today: Resource, prices: Option<&Prices>) ->
                 fullest: fullest(&varied, today),
                 per_day: between(billed_per_day(&varied), Basis::Model),
                 cost,
+                basis: Basis::Model,
             });
         }
     }

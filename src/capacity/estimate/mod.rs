@@ -156,12 +156,14 @@ pub struct Resource {
     pub sku: &'static str,
     /// Units.
     pub units: u32,
+    /// What choosing it rests on: Squall's arithmetic. Uses say what each capacity rests on.
+    pub basis: Basis,
 }
 
 impl Resource {
     /// So many units of a tier.
     pub(super) const fn of(tier: Tier, units: u32) -> Self {
-        Self { tier, sku: sku(tier, units), units }
+        Self { tier, sku: sku(tier, units), units, basis: Basis::Model }
     }
 }
 
@@ -260,6 +262,8 @@ pub struct Cost {
     pub age_days: i64,
     /// Whether that is more than 90.
     pub is_old: bool,
+    /// What the prices rest on.
+    pub basis: Basis,
 }
 
 /// When all clients are dropped at once.
@@ -338,6 +342,8 @@ pub struct Flash {
     pub admitted_s: Figure,
     /// What would hold them; null when nothing does.
     pub needed: Option<Resource>,
+    /// What all of it rests on.
+    pub basis: Basis,
 }
 
 /// When the included messages of a day are used up.
@@ -395,6 +401,8 @@ pub struct SizeEffect {
     pub billed: Between,
     /// Part of the guide's message rates that units still carry.
     pub rate_share: Figure,
+    /// What the floor and the steps rest on.
+    pub basis: Basis,
 }
 
 /// How fast units can follow the load.
@@ -459,6 +467,8 @@ pub struct Sensitivity {
     pub per_day: Between,
     /// Cost a month on the resource it needs; null without prices.
     pub cost: Option<Between>,
+    /// What the row rests on; the cost has its own.
+    pub basis: Basis,
 }
 
 /// What is varied.

@@ -79,6 +79,7 @@ pub(super) fn flash(workload: &Workload, resource: Resource, times: f64) -> Flas
         refused: Figure::new((after - cap).max(0.0), Basis::MicrosoftBenchmark),
         admitted_s: Figure::new(admitted_s, Basis::Model),
         needed: needed(&crowd),
+        basis: Basis::Model,
     }
 }
 
@@ -155,6 +156,7 @@ pub(super) fn message_sizes(workload: &Workload) -> Vec<SizeEffect> {
             counts_bytes,
             billed: between(billed, Basis::MicrosoftBenchmark),
             rate_share: Figure::new(rate_share, Basis::Model),
+            basis: Basis::MicrosoftBenchmark,
         }
     };
     sizes.into_iter().map(effect).collect()

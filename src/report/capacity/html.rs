@@ -109,7 +109,7 @@ fn ladder(estimate: &Estimate) -> Markup {
         value: percent(share),
     };
     let mut bars = Vec::new();
-    for step in estimate.ladder.iter().skip(sections::first_step(estimate)) {
+    for step in sections::steps(estimate) {
         let connections =
             step.dimensions.iter().find(|one| one.dimension == Dimension::Connections);
         bars.extend(connections.map(|one| bar(step, "connections", one.share, one.planned_share)));

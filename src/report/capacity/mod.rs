@@ -7,6 +7,8 @@ mod explain;
 mod html;
 mod load;
 mod sections;
+#[cfg(test)]
+mod tests;
 mod wording;
 
 pub use consistency::consistency;
@@ -48,20 +50,20 @@ impl Section {
     }
 }
 
-/// The estimate as text: one sentence, then the sections, then what to keep in mind.
+/// The estimate as text: one sentence, what to keep in mind, then the sections.
 #[must_use]
 pub fn text(workload: &Workload, estimate: &Estimate, detail: Detail) -> String {
     let mut out = String::new();
     text::flowing("", "", 0, &wording::sentence(estimate), &mut out);
-    for section in sections::all(estimate, detail_of(workload, estimate, detail)) {
-        text::heading(&section.title, &section.note, &mut out);
-        out.push_str(&table::render(&section.columns, section.rows));
-    }
     if !estimate.cautions.is_empty() {
         let _ = writeln!(out, "\n  {}", bold("Keep in mind"));
         for caution in &estimate.cautions {
             out.push_str(&text::noted(text::style_of(Outcome::Undetermined), "-", caution));
         }
+    }
+    for section in sections::all(estimate, detail_of(workload, estimate, detail)) {
+        text::heading(&section.title, &section.note, &mut out);
+        out.push_str(&table::render(&section.columns, section.rows));
     }
     out
 }

@@ -4,16 +4,20 @@ use super::super::table::Column;
 use super::super::words;
 use super::Section;
 use super::wording::{
-    amount, bar, between, busiest, figure, hour, needed, percent, quantity, resource, seconds,
-    times,
+    amount, bar, between, busiest, bytes, figure, hour, name, needed, percent, quantity, resource,
+    seconds, times,
 };
 use crate::capacity::{
-    Basis, Between, Cost, Dimension, Estimate, Figure, Messages, Quota, Revision, Step, StormRow,
-    Then, Use, Varied,
+    Basis, Between, Cost, Dimension, Estimate, Figure, Messages, Quota, Step, StormRow, Then, Use,
+    Varied,
 };
 
 /// Steps of the ladder told below the one that fits.
 const STEPS_BELOW: usize = 6;
+
+/// Cells of a bar, where one stands in a row and where there is room for less.
+const BAR: usize = 20;
+const SHORT_BAR: usize = 10;
 
 const FACTS: [Column; 3] = [Column::Names("what"), Column::Words("value"), Column::Names("basis")];
 
@@ -55,11 +59,6 @@ fn fact(section: &mut Section, what: &str, value: String, basis: Basis) {
 
 fn load(estimate: &Estimate) -> Section {
     let load = &estimate.load;
-    let mut note = format!("busiest hour, {} h a day", figure(load.full_hours, "-"));
-    if load.connections.value != load.connections_counted.value {
-        let counted = figure(load.connections_counted, "-");
-        note = format!("{note}; {counted} connections with ghosts and overlap");
-    }
     let columns = [
         Column::Words("traffic"),
         Column::Names("held against"),
@@ -69,22 +68,22 @@ fn load(estimate: &Estimate) -> Section {
         Column::Figures("size"),
         Column::Names("basis"),
     ];
-    let mut section = Section::new("Load", note, &columns);
-    let connections = figure(load.connections, "-");
-    let basis = load.connections.basis.name().to_owned();
-    let none = || "-".to_owned();
-    section.row([
-        format!("{connections} connections"),
-        none(),
-        none(),
-        none(),
-        none(),
-        none(),
-        basis,
-    ]);
+    let mut section = Section::new("Load", "in the busiest hour", &columns);
+    let mut add = |what: String, of: Figure| {
+        let mut row = vec![String::new(); columns.len()];
+        (row[0], row[columns.len() - 1]) = (what, of.basis.name().to_owned());
+        section.rows.push(row);
+    };
+    let connections = load.connections;
+    add(format!("{} connections", figure(connections, "-")), connections);
+    let counted = load.connections_counted;
+    if connections.value != counted.value {
+        add(format!("{} with ghosts and overlap", figure(counted, "-")), counted);
+    }
+    add(format!("{} h a day of all this", figure(load.full_hours, "-")), load.full_hours);
     for flow in &load.traffic {
         section.row([
-            flow.name.clone(),
+            name(&flow.name),
             flow.pattern.to_string(),
             words::number(flow.receivers),
             amount(flow.messages_in_per_s),
@@ -97,9 +96,14 @@ fn load(estimate: &Estimate) -> Section {
 }
 
 /// The first step of the ladder that is told: a few below the one that fits.
-pub fn first_step(estimate: &Estimate) -> usize {
+fn first_step(estimate: &Estimate) -> usize {
     let fits = estimate.ladder.iter().position(|step| step.fits);
     fits.unwrap_or(estimate.ladder.len()).saturating_sub(STEPS_BELOW)
+}
+
+/// The steps that are told.
+pub fn steps(estimate: &Estimate) -> &[Step] {
+    &estimate.ladder[first_step(estimate)..]
 }
 
 fn ladder(estimate: &Estimate) -> Section {
@@ -107,21 +111,21 @@ fn ladder(estimate: &Estimate) -> Section {
         Column::Names("units"),
         Column::Names("connections"),
         Column::Figures(""),
-        Column::Names("busiest traffic"),
+        Column::Names("busiest\ntraffic"),
         Column::Figures(""),
-        Column::Names("which"),
+        Column::Words("which"),
+        Column::Names("basis"),
     ];
-    let fits = estimate.ladder.iter().position(|step| step.fits);
-    let from = first_step(estimate);
-    let note = match (from, fits) {
+    let fits = estimate.ladder.iter().find(|step| step.fits);
+    let note = match (first_step(estimate), fits) {
         (_, None) => "none fits".to_owned(),
         (0, _) => "► fits first".to_owned(),
         (1, _) => "► fits first; 1 smaller one is left out".to_owned(),
         (below, _) => format!("► fits first; {below} smaller ones are left out"),
     };
     let mut section = Section::new(LADDER, note, &columns);
-    for (index, step) in estimate.ladder.iter().enumerate().skip(from) {
-        let mark = if Some(index) == fits { "►" } else { " " };
+    for step in steps(estimate) {
+        let mark = if fits == Some(step) { "►" } else { " " };
         section.rows.push(step_row(mark, step));
     }
     section
@@ -131,14 +135,24 @@ fn step_row(mark: &str, step: &Step) -> Vec<String> {
     let units = step.resource.units;
     let name = step.resource.sku.split('_').nth(1).unwrap_or(step.resource.sku);
     let connections = step.dimensions.iter().find(|one| one.dimension == Dimension::Connections);
+    let busiest = busiest(&step.dimensions);
     let cells = |one: Option<&Use>| match one {
-        Some(one) => (bar(one.share), percent(one.share), one.dimension.to_string()),
+        Some(one) => (bar(one.share, SHORT_BAR), percent(one.share), one.dimension.to_string()),
         None => (String::new(), "-".to_owned(), "-".to_owned()),
     };
     let (connected, connected_share, _) = cells(connections);
-    let (busy, busy_share, which) = cells(busiest(&step.dimensions));
-    let first = format!("{mark} {name} {units:>5}");
-    vec![first, connected, connected_share, busy, busy_share, which]
+    let (busy, busy_share, which) = cells(busiest);
+    // Of two the weaker one.
+    let basis = connections.into_iter().chain(busiest).map(|one| one.basis).max();
+    vec![
+        format!("{mark} {name} {units:>5}"),
+        connected,
+        connected_share,
+        busy,
+        busy_share,
+        which,
+        basis.map_or_else(|| "-".to_owned(), |basis| basis.name().to_owned()),
+    ]
 }
 
 fn breaks(estimate: &Estimate) -> Section {
@@ -160,7 +174,7 @@ fn breaks(estimate: &Estimate) -> Section {
     for one in &estimate.break_order {
         section.row([
             one.dimension.to_string(),
-            bar(one.share),
+            bar(one.share, BAR),
             percent(one.share),
             times(one.planned_multiple),
             times(one.break_multiple),
@@ -179,17 +193,19 @@ fn held(estimate: &Estimate) -> Option<Section> {
         Column::Figures("asked"),
         Column::Figures("there is"),
         Column::Names("fits"),
+        Column::Names("basis"),
     ];
     let verdict = if step.fits { "it fits" } else { "it does not fit" };
     let mut section = Section::new(format!("On {}", resource(step.resource)), verdict, &columns);
     for one in &step.dimensions {
         section.row([
             one.dimension.to_string(),
-            bar(one.share),
+            bar(one.share, SHORT_BAR),
             percent(one.share),
             quantity(one.dimension, one.demand),
             quantity(one.dimension, one.capacity),
             if one.fits { "yes" } else { "NO" }.to_owned(),
+            one.basis.name().to_owned(),
         ]);
     }
     Some(section)
@@ -281,7 +297,7 @@ fn flash(estimate: &Estimate) -> Section {
             fullest.map_or_else(|| "-".to_owned(), |one| percent(one.share)),
             fullest.map_or_else(|| "-".to_owned(), |one| one.dimension.to_string()),
             needed(flash.needed),
-            Basis::Model.name().to_owned(),
+            flash.basis.name().to_owned(),
         ]);
     }
     section
@@ -289,8 +305,7 @@ fn flash(estimate: &Estimate) -> Section {
 
 fn upstream(estimate: &Estimate) -> Section {
     let upstream = &estimate.upstream;
-    let latency = seconds_fine(upstream.latency_s.value.unwrap_or_default());
-    let note = format!("at once = rate × latency of {latency}");
+    let note = "at once = rate × latency";
     let mut section = Section::new("Upstream", note, &FACTS);
     let mut add = |what: &str, rate: Figure, at_once: Figure| {
         let value = format!("{} requests/s, {} at once", figure(rate, "-"), figure(at_once, "-"));
@@ -298,6 +313,9 @@ fn upstream(estimate: &Estimate) -> Section {
     };
     add("busiest hour", upstream.steady_per_s, upstream.steady_at_once);
     add("in a reload", upstream.reload_per_s, upstream.reload_at_once);
+    let latency = upstream.latency_s;
+    let told = seconds_fine(latency.value.unwrap_or_default());
+    fact(&mut section, "latency", told, latency.basis);
     section
 }
 
@@ -322,8 +340,8 @@ fn sizes(estimate: &Estimate) -> Section {
             words::bytes(size.counts_bytes),
             between(size.billed, fraction),
             size.rate_share.value.map_or_else(String::new, percent),
-            size.of.join(", "),
-            size.billed.basis.name().to_owned(),
+            size.of.iter().map(|of| name(of)).collect::<Vec<_>>().join(", "),
+            size.basis.name().to_owned(),
         ]);
     }
     section
@@ -335,8 +353,9 @@ fn fraction(value: f64) -> String {
 
 fn scaling(estimate: &Estimate) -> Section {
     let scaling = &estimate.scaling;
-    let note = "autoscale works within 5 min, 30 min between steps; by hand up to 30 min";
-    let mut section = Section::new("Growth and lead time", note, &FACTS);
+    let mut section = Section::new("Growth and lead time", "", &FACTS);
+    let lead = "autoscale within 5 min, 30 min between two steps; by hand up to 30 min";
+    fact(&mut section, "more units work", lead.to_owned(), Basis::MicrosoftBenchmark);
     let mut add = |what: &str, value: String, of: Figure| {
         fact(&mut section, what, value, of.basis);
     };
@@ -351,7 +370,10 @@ fn scaling(estimate: &Estimate) -> Section {
     let months = |figure: Figure| {
         figure.value.map_or_else(
             || "never: no growth is told".to_owned(),
-            |months| format!("{months:.1} months"),
+            |months| match months {
+                months if months < 1_000.0 => format!("{months:.1} months"),
+                months => format!("{} months", amount(months)),
+            },
         )
     };
     add("next step needed in", months(scaling.months_to_planned), scaling.months_to_planned);
@@ -377,18 +399,12 @@ fn loss(estimate: &Estimate) -> Section {
     let late = loss.too_late_share;
     let share = late.value.map_or_else(String::new, percent);
     add("back too late to recover (30 s)", format!("{share} of the clients, as configured"), late);
-    let bytes = slow.memory_bytes.value.unwrap_or_default();
-    let held = quantity_bytes(bytes);
+    let held = bytes(slow.memory_bytes.value.unwrap_or_default());
     let clients = figure(slow.clients, "-");
     add("1 % stop reading", format!("{clients} hold {held} at most"), slow.memory_bytes);
     let full = seconds(slow.full_after_s.value, "never");
     add("such a queue is full after", full, slow.full_after_s);
     section
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-fn quantity_bytes(bytes: f64) -> String {
-    words::bytes(bytes.clamp(0.0, 1e18) as u64)
 }
 
 fn sensitivity(estimate: &Estimate) -> Section {
@@ -422,7 +438,7 @@ fn sensitivity(estimate: &Estimate) -> Section {
             row.fullest.as_ref().map_or_else(|| "-".to_owned(), |one| percent(one.share)),
             millions(row.per_day),
             month,
-            Basis::Model.name().to_owned(),
+            row.basis.name().to_owned(),
         ]);
     }
     section
@@ -430,7 +446,7 @@ fn sensitivity(estimate: &Estimate) -> Section {
 
 /// An amount, in millions where it is large.
 pub fn million(value: f64) -> String {
-    if value < 1e6 { amount(value) } else { format!("{} M", amount(value / 1e6)) }
+    if (1e6..1e13).contains(&value) { format!("{} M", amount(value / 1e6)) } else { amount(value) }
 }
 
 fn assumptions(estimate: &Estimate) -> Section {
@@ -440,16 +456,19 @@ fn assumptions(estimate: &Estimate) -> Section {
         section.row([one.what.clone(), one.source.to_owned(), one.basis.name().to_owned()]);
     }
     let revisions = estimate.revisions;
-    let name = |revision| match revision {
-        Revision::Newest => "newest revision: 200 in and 2,000 out a second and unit",
-        Revision::Older => "older revision: 400 in and 4,000 out a second and unit",
+    let (used, other) = (revisions.used, revisions.other);
+    let leads = match revisions.other_recommends {
+        _ if !revisions.matters => "no traffic goes to any".to_owned(),
+        same if same == estimate.recommended => "the answer is the same by it".to_owned(),
+        differs => format!("it leads to {}", needed(differs)),
     };
-    let difference = if revisions.matters {
-        let other = needed(revisions.other_recommends);
-        format!("small groups by the {}; the other one says {other}", name(revisions.used))
-    } else {
-        format!("small groups by the {}; no traffic goes to any", name(revisions.used))
-    };
+    let difference = format!(
+        "small groups by the {} revision of Microsoft's figures: {}; the {} one has {}, and {leads}",
+        used.name(),
+        used.figures(),
+        other.name(),
+        other.figures(),
+    );
     let source = "azure-docs concept-performance, two revisions".to_owned();
     section.row([difference, source, Basis::MicrosoftBenchmark.name().to_owned()]);
     section

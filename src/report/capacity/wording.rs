@@ -5,12 +5,32 @@ use std::time::Duration;
 use super::super::words;
 use crate::capacity::{Between, Dimension, Estimate, Figure, Measure, Resource, Tier, Use};
 
-/// Cells of a bar; the last is full at 100 %.
-const BAR: usize = 20;
+/// Characters of somebody's name for something.
+const NAME_MAX: usize = 24;
 
-/// A whole number with separators, or three digits of a small one.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+/// From here on an amount is told by its first digits and its magnitude.
+const LARGE: f64 = 1e10;
+
+/// Seconds of a year.
+const YEAR: f64 = 365.0 * 86_400.0;
+
+/// Bytes past which no unit is in use.
+const BYTES_MAX: f64 = 1e18;
+
+/// A name that somebody gave, not too long.
+pub fn name(text: &str) -> String {
+    words::clipped_to(NAME_MAX, text)
+}
+
+/// A whole number with separators, or three digits of a small or of a huge one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
 pub fn amount(value: f64) -> String {
+    if value >= LARGE {
+        return format!("{value:.2e}");
+    }
+    if value > 0.0 && value < 0.01 {
+        return small(value);
+    }
     if value.abs() >= 100.0 || (value - value.round()).abs() < 1e-9 {
         return words::number(value.clamp(0.0, 1e18).round() as u64);
     }
@@ -18,12 +38,32 @@ pub fn amount(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Two digits of what is less than a hundredth.
+fn small(value: f64) -> String {
+    if value < 1e-6 {
+        return format!("{value:.1e}");
+    }
+    let places = (1..).take(7).find(|places| value * 10_f64.powi(*places) >= 10.0).unwrap_or(7);
+    let text = format!("{value:.*}", usize::try_from(places).unwrap_or_default());
+    text.trim_end_matches('0').to_owned()
+}
+
+/// Bytes, also more of them than anybody has units for.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
+pub fn bytes(value: f64) -> String {
+    if value >= BYTES_MAX {
+        return format!("{value:.1e} B");
+    }
+    words::bytes(value.max(0.0).round() as u64)
+}
+
 /// `1.5 times`, rounded down so that nothing is promised.
 pub fn times(value: Option<f64>) -> String {
     let text = |value: f64| match value {
-        value if value >= 100.0 => format!("{:.0}×", value.floor()),
+        value if value >= 100.0 => format!("{}×", amount(value.floor())),
         value if value >= 10.0 => format!("{:.1}×", (value * 10.0 + 1e-6).floor() / 10.0),
-        value => format!("{:.2}×", (value * 100.0 + 1e-6).floor() / 100.0),
+        value if value >= 0.1 => format!("{:.2}×", (value * 100.0 + 1e-6).floor() / 100.0),
+        value => format!("{}×", amount(value)),
     };
     value.map_or_else(|| "-".to_owned(), text)
 }
@@ -31,6 +71,9 @@ pub fn times(value: Option<f64>) -> String {
 /// `33 %`; small ones with a digit more.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
+    if percent > 0.0 && percent < 0.05 {
+        return "< 0.1 %".to_owned();
+    }
     if percent > 0.0 && percent < 9.95 {
         return format!("{percent:.1} %");
     }
@@ -39,14 +82,14 @@ pub fn percent(share: f64) -> String {
 
 /// Seconds as a duration.
 pub fn seconds(value: Option<f64>, otherwise: &str) -> String {
-    let fits = value.filter(|value| (0.0..1e12).contains(value));
-    fits.map_or_else(
-        || otherwise.to_owned(),
-        |value| {
-            // Tenths: more digits than the model has would be invented.
-            words::duration(Duration::from_secs_f64((value * 10.0).round() / 10.0))
-        },
-    )
+    match value {
+        None => otherwise.to_owned(),
+        Some(value) if value >= YEAR => format!("{} years", amount(value / YEAR)),
+        // Tenths: more digits than the model has would be invented.
+        Some(value) => {
+            words::duration(Duration::from_secs_f64((value.max(0.0) * 10.0).round() / 10.0))
+        }
+    }
 }
 
 /// Two readings, or one where they agree.
@@ -71,11 +114,10 @@ pub fn needed(needed: Option<Resource>) -> String {
 }
 
 /// What is asked or there is of a dimension.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 pub fn quantity(dimension: Dimension, value: f64) -> String {
     match dimension {
         Dimension::Traffic(_, _, Measure::Bytes) => {
-            format!("{}/s", words::bytes(value.clamp(0.0, 1e18).round() as u64))
+            format!("{}/s", bytes(value))
         }
         Dimension::Traffic(_, _, Measure::Messages) => format!("{}/s", amount(value)),
         Dimension::Connections | Dimension::DailyMessages => amount(value),
@@ -83,14 +125,19 @@ pub fn quantity(dimension: Dimension, value: f64) -> String {
     }
 }
 
-/// A bar of plain blocks, twenty cells for the whole; what is past it ends in an arrow.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-pub fn bar(share: f64) -> String {
+/// A bar of plain blocks, so many cells for the whole; what is past it ends in an arrow.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "clamped"
+)]
+pub fn bar(share: f64, cells: usize) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     if share > 1.0 + 1e-9 {
-        return format!("{}▶", "█".repeat(BAR - 1));
+        return format!("{}▶", "█".repeat(cells - 1));
     }
-    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    let eighths = (share.clamp(0.0, 1.0) * (cells * 8) as f64).round() as usize;
     format!("{}{}", "█".repeat(eighths / 8), PARTS[eighths % 8])
 }
 
