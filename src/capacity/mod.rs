@@ -66,9 +66,10 @@ pub use consistency::{
 pub use demand::{Flow, THROUGHPUT_BYTES_MIN, demand, flow, flows};
 pub use dimension::{Dimension, Direction, Measure, Pattern};
 pub use estimate::{
-    Assumption, Between, Break, Cost, ESTIMATE_VERSION, Estimate, Figure, Flash, FlowRow, Held,
-    Load, Loss, Messages, Quota, Reload, Resource, Revisions, Scaling, Sensitivity, SizeEffect,
-    SlowCohort, Step, StormRow, Then, UpstreamSize, Use, Varied, estimate, estimate_schema,
+    Assumption, BETWEEN_MINUTES, Between, Break, Cost, ESTIMATE_VERSION, Estimate, Figure, Flash,
+    FlowRow, Held, KERNEL_BYTES, LEAD_MINUTES, Load, Loss, Messages, Quota, Reload, Resource,
+    Revisions, SCALE_OUT_PERCENT, Scaling, Sensitivity, SizeEffect, SlowCohort, Step, StormRow,
+    Then, UpstreamSize, Use, Varied, estimate, estimate_schema, units_by_hour,
 };
 pub use file::{Flags, MESSAGE_BYTES_MAX, load, workload_schema};
 pub use model::throughput;

@@ -67,7 +67,7 @@ pub(super) fn bound(cell: &str) -> String {
     let mut last = "";
     for word in cell.split(' ') {
         if !out.is_empty() {
-            let unit = word.trim_end_matches([',', ';', '.', ')']);
+            let unit = word.trim_end_matches([',', ';', ':', '.', ')', '⌉']);
             let is_bound = (is_figure && UNITS.contains(&unit)) || word == TIMES || last == TIMES;
             out.push(if is_bound { BOUND } else { ' ' });
         }

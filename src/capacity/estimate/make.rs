@@ -180,8 +180,17 @@ pub(super) const fn between(range: Range, basis: Basis) -> Between {
 
 /// Unit-days of a day: where units follow the load, what each hour of the profile needs.
 fn unit_days_of(workload: &Workload, resource: Resource) -> f64 {
+    let held: Vec<(u32, f64)> =
+        units_by_hour(workload, resource).into_iter().map(|units| (units, 1.0)).collect();
+    unit_days(&held)
+}
+
+/// Units in each hour of the day (UTC): all of them, or where units follow the load what each hour
+/// of the profile needs.
+#[must_use]
+pub fn units_by_hour(workload: &Workload, resource: Resource) -> Vec<u32> {
     if !workload.needs.contains(&Need::Autoscale) {
-        return f64::from(resource.units);
+        return vec![resource.units; 24];
     }
     let steps = unit_steps(resource.tier, workload.unit_list);
     let demand = demand(workload);
@@ -193,8 +202,7 @@ fn unit_days_of(workload: &Workload, resource: Resource) -> f64 {
         };
         steps.iter().find(fits).copied().unwrap_or(resource.units)
     };
-    let held: Vec<(u32, f64)> = workload.profile.0.iter().map(|share| (at(*share), 1.0)).collect();
-    unit_days(&held)
+    workload.profile.0.iter().map(|share| at(*share)).collect()
 }
 
 fn extra(billed: Range, included: f64) -> Range {
@@ -234,6 +242,8 @@ fn cost(workload: &Workload, paid: Paid, prices: &Prices, today: Date) -> Cost {
     let age_days = prices.age_days(today);
     Cost {
         currency: prices.currency.clone(),
+        unit_day: Figure::new(prices.unit_day(paid.tier), Basis::Assumption),
+        million_messages: Figure::new(prices.million_messages, Basis::Assumption),
         units: Figure::new(units, Basis::Assumption),
         messages: between(messages, Basis::Assumption),
         total: between(total(units, messages), Basis::Assumption),

@@ -5,7 +5,8 @@ mod assumptions;
 mod make;
 mod parts;
 
-pub use make::estimate;
+pub use make::{estimate, units_by_hour};
+pub use parts::{BETWEEN_MINUTES, KERNEL_BYTES, LEAD_MINUTES, SCALE_OUT_PERCENT};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -246,6 +247,10 @@ pub struct Messages {
 pub struct Cost {
     /// Currency.
     pub currency: String,
+    /// Price of a unit for a day.
+    pub unit_day: Figure,
+    /// Price of a million messages more than included.
+    pub million_messages: Figure,
     /// Units.
     pub units: Figure,
     /// Messages more than included.
@@ -408,6 +413,8 @@ pub struct SizeEffect {
 /// How fast units can follow the load.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Scaling {
+    /// What the steepest hour of the profile brings, in percent of the busiest load.
+    pub steepest_percent: Figure,
     /// Connections that come in the steepest hour of the profile, a minute.
     pub steepest_per_minute: Figure,
     /// What comes within autoscale's five minutes, in percent of the busiest load.

@@ -19,19 +19,19 @@ use crate::protocol::settings::Tier;
 
 /// What Linux swallows of a reader that does not read, at its defaults, in bytes (measured over
 /// loopback).
-const KERNEL_BYTES: f64 = 4_229_120.0;
+pub const KERNEL_BYTES: f64 = 4_229_120.0;
 
 /// Seconds within which a reliable client can recover in Microsoft's emulator.
 const RECOVERY_SECONDS: f64 = 30.0;
 
 /// Minutes until autoscale works, at most (azure-docs `howto-scale-autoscale.md`: 3 to 5).
-const LEAD_MINUTES: f64 = 5.0;
+pub const LEAD_MINUTES: f64 = 5.0;
 
 /// Minutes to leave between two operations (same page).
-const BETWEEN_MINUTES: f64 = 30.0;
+pub const BETWEEN_MINUTES: f64 = 30.0;
 
 /// Percent at which to scale out by the guideline (80 to 90, the stricter).
-const SCALE_OUT_PERCENT: f64 = 80.0;
+pub const SCALE_OUT_PERCENT: f64 = 80.0;
 
 /// Sizes whose effect is told beside the workload's own.
 const SIZES: [u64; 6] = [64, 1_024, 2_048, 4_096, 65_536, MESSAGE_BYTES_MAX];
@@ -177,6 +177,7 @@ pub(super) fn scaling(workload: &Workload, best: &Rung) -> Scaling {
     let maybe =
         |months: Option<f64>| Figure::maybe(months.map(|months| months.max(0.0)), Basis::Model);
     Scaling {
+        steepest_percent: model(rise * 100.0),
         steepest_per_minute: model(rise * count(workload.connections) / 60.0),
         within_lead_percent: model(within(LEAD_MINUTES)),
         within_two_steps_percent: model(two_steps),

@@ -13,6 +13,9 @@ use crate::capacity::{Dimension, Estimate, Step, StormRow, Workload};
 /// Blocks of the text report's bars, which the page draws.
 const BLOCKS: [char; 9] = ['█', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '▶'];
 
+/// A formula and its numbers stand on lines of their own.
+const CSS: &str = "th[scope=row]{white-space:pre-line}";
+
 /// The page of an estimate.
 #[must_use]
 pub fn render(workload: &Workload, estimate: &Estimate, detail: Detail) -> String {
@@ -38,7 +41,8 @@ pub fn render(workload: &Workload, estimate: &Estimate, detail: Detail) -> Strin
             p { (consistency::sentence(told)) }
         }
     };
-    page::render(&format!("Capacity: {}", estimate.title), chart::CSS, &header, &main)
+    let styles = format!("{}{CSS}", chart::CSS);
+    page::render(&format!("Capacity: {}", estimate.title), &styles, &header, &main)
 }
 
 fn cautions(estimate: &Estimate) -> Markup {

@@ -69,9 +69,9 @@ pub fn text(workload: &Workload, estimate: &Estimate, detail: Detail) -> String 
 }
 
 /// The formulas, where they are wanted.
-fn detail_of(workload: &Workload, estimate: &Estimate, detail: Detail) -> Option<Section> {
+fn detail_of(workload: &Workload, estimate: &Estimate, detail: Detail) -> Vec<Section> {
     match detail {
-        Detail::Results => None,
-        Detail::Formulas => Some(explain::section(workload, estimate)),
+        Detail::Results => Vec::new(),
+        Detail::Formulas => explain::sections(workload, estimate),
     }
 }

@@ -8,8 +8,8 @@ use super::wording::{
     seconds, times,
 };
 use crate::capacity::{
-    Basis, Between, Cost, Dimension, Estimate, Figure, Messages, Quota, Step, StormRow, Then, Use,
-    Varied,
+    Basis, Between, Cost, Dimension, Estimate, Figure, Loss, Messages, Quota, SlowCohort, Step,
+    StormRow, Then, Use, Varied,
 };
 
 /// Steps of the ladder told below the one that fits.
@@ -31,7 +31,7 @@ pub const MESSAGES: &str = "Messages and cost";
 pub const RELOAD: &str = "Reload";
 
 /// All of them; formulas come before the assumptions.
-pub fn all(estimate: &Estimate, formulas: Option<Section>) -> Vec<Section> {
+pub fn all(estimate: &Estimate, formulas: Vec<Section>) -> Vec<Section> {
     let mut all = vec![load(estimate), ladder(estimate), breaks(estimate)];
     all.extend(held(estimate));
     all.extend(estimate.held.as_ref().map(|held| {
@@ -232,7 +232,7 @@ fn messages(title: String, messages: &Messages, quota: &Quota, cost: Option<&Cos
     let busiest = seconds(quota.busiest_seconds.value, "never");
     add("used up after, at the busiest", busiest, quota.busiest_seconds.basis);
     if let Some(cost) = cost {
-        let money = |value: f64| format!("{} {}", amount(value.round()), cost.currency);
+        let money = |value: f64| format!("{} {}", rounded(value), cost.currency);
         let units = cost.units.value.map_or_else(String::new, money);
         add("units a month", units, cost.units.basis);
         add("messages a month", between(cost.messages, money), cost.messages.basis);
@@ -266,7 +266,8 @@ fn reload(estimate: &Estimate) -> Section {
     section
 }
 
-fn storm(row: &StormRow) -> String {
+/// A storm in one line.
+pub fn storm(row: &StormRow) -> String {
     let past = "more than 20 min";
     format!(
         "peak {} attempts/s, {} a client, 95 % back after {}, all after {}",
@@ -319,7 +320,8 @@ fn upstream(estimate: &Estimate) -> Section {
     section
 }
 
-fn seconds_fine(value: f64) -> String {
+/// Seconds, with the parts of one that somebody said.
+pub fn seconds_fine(value: f64) -> String {
     words::duration(std::time::Duration::from_secs_f64(value))
 }
 
@@ -347,7 +349,8 @@ fn sizes(estimate: &Estimate) -> Section {
     section
 }
 
-fn fraction(value: f64) -> String {
+/// An amount; of less than one two places.
+pub fn fraction(value: f64) -> String {
     if value < 1.0 { format!("{value:.2}") } else { amount(value) }
 }
 
@@ -367,18 +370,35 @@ fn scaling(estimate: &Estimate) -> Section {
     add("comes within 35 min", format!("{} of it", percent_of(two)), two);
     let at = scaling.scale_out_percent;
     add("scale out at the latest at", percent_of(at), at);
-    let months = |figure: Figure| {
-        figure.value.map_or_else(
-            || "never: no growth is told".to_owned(),
-            |months| match months {
-                months if months < 1_000.0 => format!("{months:.1} months"),
-                months => format!("{} months", amount(months)),
-            },
-        )
-    };
     add("next step needed in", months(scaling.months_to_planned), scaling.months_to_planned);
     add("breaks in", months(scaling.months_to_break), scaling.months_to_break);
     section
+}
+
+/// Months until something, or that nothing grows.
+pub fn months(until: Figure) -> String {
+    match until.value {
+        None => "never: no growth is told".to_owned(),
+        Some(months) if months < 1_000.0 => format!("{months:.1} months"),
+        Some(months) => format!("{} months", amount(months)),
+    }
+}
+
+/// Who comes back too late for a reliable subprotocol to recover.
+pub fn back_late(loss: &Loss) -> String {
+    let share = loss.too_late_share.value.map_or_else(String::new, percent);
+    format!("{share} of the clients, as configured")
+}
+
+/// What clients that stop reading hold.
+pub fn stalled(slow: &SlowCohort) -> String {
+    let held = bytes(slow.memory_bytes.value.unwrap_or_default());
+    format!("{} hold {held} at most", figure(slow.clients, "-"))
+}
+
+/// Money without parts of one.
+pub fn rounded(value: f64) -> String {
+    amount(value.round())
 }
 
 fn loss(estimate: &Estimate) -> Section {
@@ -397,11 +417,8 @@ fn loss(estimate: &Estimate) -> Section {
     let all = loss.reload_recommended;
     add("missed by all in a reload", messages(all), all);
     let late = loss.too_late_share;
-    let share = late.value.map_or_else(String::new, percent);
-    add("back too late to recover (30 s)", format!("{share} of the clients, as configured"), late);
-    let held = bytes(slow.memory_bytes.value.unwrap_or_default());
-    let clients = figure(slow.clients, "-");
-    add("1 % stop reading", format!("{clients} hold {held} at most"), slow.memory_bytes);
+    add("back too late to recover (30 s)", back_late(loss), late);
+    add("1 % stop reading", stalled(slow), slow.memory_bytes);
     let full = seconds(slow.full_after_s.value, "never");
     add("such a queue is full after", full, slow.full_after_s);
     section
@@ -428,7 +445,7 @@ fn sensitivity(estimate: &Estimate) -> Section {
         let millions = |value: Between| between(value, million);
         let month = match (row.cost, cost) {
             (Some(cost), Some(currency)) => {
-                format!("{} {currency}", between(cost, |value| amount(value.round())))
+                format!("{} {currency}", between(cost, rounded))
             }
             _ => "-".to_owned(),
         };

@@ -194,15 +194,72 @@ fn every_table_says_what_each_row_rests_on() {
     let estimate = told(&load);
     for section in sections::all(&estimate, detail_of(&load, &estimate, Detail::Formulas)) {
         let last = section.columns.last().unwrap();
-        if section.title == "Formulas" {
-            continue;
-        }
         assert_eq!(*last, Column::Names("basis"), "{}", section.title);
         for row in &section.rows {
             assert_eq!(row.len(), section.columns.len(), "{}: {row:?}", section.title);
             let basis = row.last().unwrap().as_str();
             assert!(names.contains(&basis), "{}: {row:?}", section.title);
         }
+    }
+}
+
+/// Figures of a cell, each with its unit.
+fn figures(cell: &str) -> BTreeSet<String> {
+    let bound = crate::report::table::bound(&cell.replace(['(', ')', '×', '\n'], " "));
+    let pieces = bound.split_ascii_whitespace().map(|piece| {
+        let piece = piece.trim_matches([',', ';', ':']);
+        piece.strip_suffix("/s").unwrap_or(piece).to_owned()
+    });
+    pieces.filter(|piece| piece.chars().any(|c| c.is_ascii_digit())).collect()
+}
+
+#[test]
+fn every_number_of_the_report_is_found_in_the_formulas() {
+    // Not computed: where prices are from, and what the guide says.
+    const FACTS: [&str; 2] = ["prices of", "more units work"];
+    let autoscaled = Workload { needs: [Need::Autoscale].into(), ..rich() };
+    let free = Workload { connections: 12, traffic: Vec::new(), ..rich() };
+    for load in [rich(), autoscaled, free, Workload::idle("crowd", 2_000_000)] {
+        let estimate = told(&load);
+        let formulas = explain::sections(&load, &estimate);
+        let explained: BTreeSet<String> = formulas
+            .iter()
+            .flat_map(|one| one.rows.iter().flatten())
+            .flat_map(|c| figures(c))
+            .collect();
+        let sections = sections::all(&estimate, Vec::new());
+        let (last, computed) = sections.split_last().unwrap();
+        assert_eq!(last.title, "Taken for granted");
+        let mut missed = Vec::new();
+        for section in computed {
+            let rows = section.rows.iter().filter(|row| !FACTS.contains(&row[0].as_str()));
+            for (row, cell) in rows.flat_map(|row| row[1..].iter().map(move |cell| (row, cell))) {
+                let missing = figures(cell).into_iter().filter(|one| !explained.contains(one));
+                missed.extend(missing.map(|one| format!("{}: {one} of {row:?}", section.title)));
+            }
+        }
+        assert!(missed.is_empty(), "{}: {missed:#?}", load.title);
+    }
+}
+
+#[test]
+fn each_thing_that_a_workload_tells_stands_in_the_formulas() {
+    let load = rich();
+    let sections = explain::sections(&load, &told(&load));
+    let cells: Vec<&str> =
+        sections.iter().flat_map(|one| one.rows.iter().flatten()).map(String::as_str).collect();
+    let told = cells.join("\n");
+    for part in [
+        "20,000 × 0.1/s",
+        "records a second = messages in + messages out",
+        "⌈777 B / 2 KiB⌉",
+        "ln(1 + 7.0 %)",
+        "max(0, 43,200 - ",
+        "⌈20,000 × 1 %⌉",
+        "mean time away",
+        "30.4 × ",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
     }
 }
 
