@@ -78,8 +78,8 @@ pub(super) fn bound(cell: &str) -> String {
     out
 }
 
-/// What each column may be given. Names and figures keep to one line as long as there is room; where
-/// there is not, the widest of them break too, between their pieces. A piece is never cut.
+/// What each column may be given. Names and figures keep to one line as long as there is room;
+/// where there is not, the widest of them break too, between their pieces. A piece is never cut.
 fn constraints(
     columns: &[Column<'_>],
     header: &[String],

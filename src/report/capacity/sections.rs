@@ -480,7 +480,8 @@ fn assumptions(estimate: &Estimate) -> Section {
         differs => format!("it leads to {}", needed(differs)),
     };
     let difference = format!(
-        "small groups by the {} revision of Microsoft's figures: {}; the {} one has {}, and {leads}",
+        "small groups by the {} revision of Microsoft's figures: {}; the {} one has {}, and \
+         {leads}",
         used.name(),
         used.figures(),
         other.name(),
