@@ -545,3 +545,32 @@ fn a_hub_reads_its_settings_from_a_file() {
         .code(2)
         .stderr(contains("tire").and(contains("tier")));
 }
+
+#[test]
+fn completions_and_manuals_know_every_command_and_no_secret() {
+    let root = tempfile::tempdir().unwrap();
+    let printed = |arguments: &[&str]| {
+        let mut command = squall(root.path());
+        command.args(arguments).env("SQUALL_TARGET", remote("nobody.example"));
+        let assert = without_the_key(command).success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    let commands = ["run", "check", "hub", "upstream", "plan", "compare", "baseline", "man"];
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = printed(&["completions", shell]);
+        for word in commands.iter().chain(&["sweep", "squall"]) {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let page = printed(&["man"]);
+    assert!(page.contains(".TH squall 1") && page.contains("squall\\-run(1)"), "{page}");
+    printed(&["man", "pages"]);
+    let folder = root.path().join("pages");
+    for name in commands.map(|command| format!("squall-{command}.1")) {
+        let page = fs::read_to_string(folder.join(&name)).expect(&name);
+        assert!(page.contains(".SH SYNOPSIS") && !page.contains(KEY), "{page}");
+    }
+    let check = fs::read_to_string(folder.join("squall-upstream-check.1")).unwrap();
+    assert!(check.contains(".TH squall-upstream-check 1"), "{check}");
+    squall(root.path()).args(["man", "pages"]).assert().code(2);
+}

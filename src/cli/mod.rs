@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`run`], [`check`], [`list`], [`show`], [`new`], [`schema`] | subcommands |
+//! | [`completions`], [`man`] | for shells and readers of manuals |
 //! | [`compare`], [`baseline`] | a run against a base; accepting one |
 //! | [`stored`] | runs and baselines that were stored |
 //! | [`hub`], [`upstream`] | subcommands that serve |
@@ -22,6 +23,7 @@
 pub mod baseline;
 pub mod check;
 pub mod compare;
+pub mod completions;
 pub mod consistency;
 pub mod deliveries;
 pub mod embedded;
@@ -30,6 +32,7 @@ pub mod exit;
 pub mod hub;
 pub mod interrupt;
 pub mod list;
+pub mod man;
 pub mod new;
 pub mod pick;
 pub mod plan;
@@ -52,7 +55,7 @@ pub mod world;
 use std::ffi::OsString;
 use std::io::Write as _;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use error::CliError;
 pub use exit::Exit;
@@ -66,11 +69,14 @@ use crate::secret::Redactor;
 /// what must be true at the end. Squall runs it against its own hub in this process, against
 /// `squall hub`, or against a resource of yours, and says how every single connection ended.
 #[derive(Debug, Parser)]
-#[command(name = "squall", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = NAME, version, max_term_width = 100, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What the program is called.
+const NAME: &str = "squall";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,6 +113,15 @@ enum Command {
     Baseline(baseline::BaselineArguments),
     /// Print a JSON Schema, for editors and for readers of results
     Schema(schema::SchemaArguments),
+    /// Print completions for a shell
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page, or write those of all commands
+    Man(man::ManArguments),
+}
+
+/// The whole command line, as its definitions have it.
+fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command line of this process.
@@ -132,6 +147,8 @@ fn run_with(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Compare(arguments) => compare::main(&arguments),
         Command::Baseline(arguments) => baseline::main(&arguments),
         Command::Schema(arguments) => schema::main(&arguments),
+        Command::Completions(arguments) => completions::main(&arguments),
+        Command::Man(arguments) => man::main(&arguments),
     };
     result.unwrap_or_else(|error| {
         complain(&error, &Redactor::default());
@@ -180,8 +197,6 @@ fn say(text: &str) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::expect_used, reason = "tests")]
-
-    use clap::CommandFactory as _;
 
     use super::*;
 
