@@ -9,10 +9,10 @@ const HEIGHT: f64 = 180.0;
 const LEFT: f64 = 78.0;
 const BELOW: f64 = 24.0;
 
-/// Styles of the charts.
+/// Styles of the charts; on a narrow screen they scroll rather than shrink past reading.
 pub const CSS: &str = "\
-figure{margin:.4rem 0 1rem}figcaption{color:var(--dim);font-size:.9rem}\
-svg{max-width:100%;height:auto;font:12px system-ui,sans-serif}\
+figure{margin:.4rem 0 1rem;overflow-x:auto}figcaption{color:var(--dim);font-size:.9rem}\
+svg{width:100%;min-width:38rem;max-width:50rem;height:auto;font:14px system-ui,sans-serif}\
 svg text{fill:var(--dim)}svg .axis{stroke:var(--line)}\
 svg .a{stroke:var(--fail);fill:none;stroke-width:2}\
 svg .b{stroke:var(--pass);fill:none;stroke-width:2}\

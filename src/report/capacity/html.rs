@@ -13,8 +13,8 @@ use crate::capacity::{Dimension, Estimate, Step, StormRow, Workload};
 /// Blocks of the text report's bars, which the page draws.
 const BLOCKS: [char; 9] = ['█', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '▶'];
 
-/// A formula and its numbers stand on lines of their own.
-const CSS: &str = "th[scope=row]{white-space:pre-line}";
+/// A formula and its numbers stand on lines of their own, and no word of a name is cut.
+const CSS: &str = "th[scope=row]{white-space:pre-line;min-width:8.5rem}";
 
 /// The page of an estimate.
 #[must_use]
