@@ -44,14 +44,14 @@ What is compared, and when it is a regression:
   categories    when a number is another one; over sockets, where clients connect again, when it is
                 off by more than 10 % and 2, or when a category comes or goes
   delivery      messages expected: another number (over sockets: 10 % and 10 off)
-                delivered: one percentage point less; duplicated, out of order: one more
-                lost: one more (over sockets, where the base lost some: 10 % and 10 more)
+                delivered: one percentage point less; lost, duplicated, out of order: one more
+                (over sockets, where the base lost some: five points less, 10 % and 10 more lost)
   ratios        attempts per client 10 % up; opens per client 10 % off; attempts refused one
                 percentage point up; dropped clients back one percentage point down
-  latency       p50 twice as long and 5 ms more, p95 and p99 three times as long and 20 ms more; in
-                the virtual world 10 % and 2 ms. A tripwire, and only between machines that are
-                alike: processor, cores, threads, system, build, target, version of Squall (in the
-                virtual world all are)
+  latency       p50 twice as long, 5 ms more and past the base's p95; p95 and p99 three times as
+                long and 20 ms more; in the virtual world 10 % and 2 ms. A tripwire, and only
+                between machines that are alike: processor, cores, threads, system, build, target,
+                version of Squall (in the virtual world all are)
 Runs of different plans, and runs that were cut short or are invalid, are not compared at all.
 
 Exit codes: 0 no regression, 97 a regression (or, with --require-comparable, a figure that cannot be
@@ -155,6 +155,8 @@ pub struct Judged {
     pub headline: String,
     /// Every figure.
     pub whole: String,
+    /// The same for a pull request.
+    pub markdown: String,
     /// What it asks for.
     pub exit: Exit,
 }
@@ -174,15 +176,22 @@ impl Against {
     pub fn judge(&self, run: &RunFile, folder: &str) -> Judged {
         let record = comparison::record(run);
         if let Err(why) = record.comparable() {
-            let told = format!("not compared with {}: the run {why}", self.name);
-            let told = text::aside("baseline", &told);
-            return Judged { headline: told.clone(), whole: told, exit: Exit::AsExpected };
+            let why = format!("not compared with {}: the run {why}", self.name);
+            let told = text::aside("baseline", &why);
+            let markdown = format!("> {why}\n");
+            return Judged {
+                headline: told.clone(),
+                whole: told,
+                markdown,
+                exit: Exit::AsExpected,
+            };
         }
         let compared = compare(&self.base, &record, self.demand);
         let names = Names { base: &self.name, run: folder };
         Judged {
             headline: comparison::headline(&compared),
             whole: comparison::text(&compared, names),
+            markdown: comparison::markdown(&compared, names),
             exit: exit_of(&compared),
         }
     }

@@ -413,8 +413,8 @@ impl ExtraFiles {
         Ok(Self { junit: create(&arguments.junit)?, markdown: create(&arguments.markdown)? })
     }
 
-    /// Writes them, over whatever has been run.
-    fn publish(&mut self, runs: &[RunFile]) -> Result<(), CliError> {
+    /// Writes them, over whatever has been run; `compared` is what comes after it in Markdown.
+    fn publish(&mut self, runs: &[RunFile], compared: &str) -> Result<(), CliError> {
         if runs.is_empty() {
             return Ok(());
         }
@@ -423,7 +423,7 @@ impl ExtraFiles {
             file.publish(xml.as_bytes())?;
         }
         if let Some(file) = self.markdown.take() {
-            file.publish(markdown::render(runs).as_bytes())?;
+            file.publish(format!("{}{compared}", markdown::render(runs)).as_bytes())?;
         }
         Ok(())
     }
@@ -443,6 +443,7 @@ async fn run_all(
 ) -> Result<Exit, CliError> {
     let scenarios = jobs.iter().filter(|job| job.is_last).count();
     let (mut runs, mut exit) = (Vec::new(), Exit::AsExpected);
+    let mut compared = String::new();
     // Of the scenario at hand.
     let (mut turns, mut folders) = (Vec::new(), Vec::new());
     let side_by_side = match context.shards {
@@ -476,6 +477,7 @@ async fn run_all(
                         _ => page.block(&judged.whole),
                     }
                     exit = exit.max(judged.exit);
+                    compared.push_str(&format!("\n{}", judged.markdown));
                 }
                 turns.push(run.clone());
                 folders.push(job.path);
@@ -499,7 +501,7 @@ async fn run_all(
     if scenarios > 1 && !runs.is_empty() {
         page.block(&text::overview(&runs));
     }
-    if let Err(error) = files.publish(&runs) {
+    if let Err(error) = files.publish(&runs, &compared) {
         complain(&error, redactor);
         exit = exit.max(error.exit());
     }

@@ -12,6 +12,9 @@ use crate::verdict::comparison::{
 /// Stands where there is nothing to say.
 pub(super) const NOTHING: &str = "-";
 
+/// Microseconds below which how many times as long something took says nothing.
+const RATIO_US_MIN: f64 = 100.0;
+
 /// The finding in capitals.
 pub(super) const fn finding(value: Finding) -> &'static str {
     match value {
@@ -221,8 +224,13 @@ pub(super) fn difference(row: &Row) -> String {
             format!("{sign}{} points", points.trim_end_matches(" %"))
         }
         Value::Count(_) | Value::PerClient(_) => format!("{sign}{}", amount(base, by)),
-        Value::Micros(_) if before > 0.0 => {
-            format!("{sign}{} ({:.1} times)", amount(base, by), now / before)
+        Value::Micros(_) if before >= RATIO_US_MIN => {
+            let ratio = now / before;
+            let times = match ratio {
+                ..10.0 => format!("{ratio:.1}"),
+                _ => words::number(whole(ratio)),
+            };
+            format!("{sign}{} ({times} times)", amount(base, by))
         }
         Value::Micros(_) => format!("{sign}{}", amount(base, by)),
     }

@@ -152,14 +152,19 @@ fn deliveries(
     if is_nothing(&before) && is_nothing(&now) {
         return Vec::new();
     }
-    let (to_deliver, lost) = match repeats {
-        Repeats::Exactly => (bounds::EXACT, bounds::NOT_ONE_MORE),
-        Repeats::Roughly if before.lost > 0 => (bounds::TO_DELIVER, bounds::LOST_WITH_DROPS),
-        Repeats::Roughly => (bounds::TO_DELIVER, bounds::NOT_ONE_MORE),
+    let to_deliver = match repeats {
+        Repeats::Exactly => bounds::EXACT,
+        Repeats::Roughly => bounds::TO_DELIVER,
+    };
+    let (delivered, lost) = match repeats {
+        Repeats::Roughly if before.lost > 0 => {
+            (bounds::DELIVERED_WITH_DROPS, bounds::LOST_WITH_DROPS)
+        }
+        Repeats::Exactly | Repeats::Roughly => (bounds::DELIVERED, bounds::NOT_ONE_MORE),
     };
     let figures = [
         (DeliveryFigure::Expected, to_deliver),
-        (DeliveryFigure::Delivered, bounds::DELIVERED),
+        (DeliveryFigure::Delivered, delivered),
         (DeliveryFigure::Lost, lost),
         (DeliveryFigure::Duplicated, bounds::NOT_ONE_MORE),
         (DeliveryFigure::OutOfOrder, bounds::NOT_ONE_MORE),
@@ -234,16 +239,20 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 
 fn latencies(base: &Record, run: &Record) -> Vec<Row> {
     let is_alike = base.fingerprint.changes(&run.fingerprint).is_empty();
-    let rules = match base.fingerprint.world {
-        World::Virtual => (bounds::SIMULATED, bounds::SIMULATED),
-        World::Sockets => (bounds::MEDIAN, bounds::TAIL),
+    let rule = |before: Option<LatencyRecord>, quantile| match (base.fingerprint.world, quantile) {
+        (World::Virtual, _) => bounds::SIMULATED,
+        (World::Sockets, Quantile::P50) => {
+            before.map_or(bounds::TAIL, |one| bounds::median(one.p50_us, one.p95_us))
+        }
+        (World::Sockets, Quantile::P95 | Quantile::P99) => bounds::TAIL,
     };
     let of = |record: &Record, kind| record.latency.iter().copied().find(|one| one.kind == kind);
     let mut rows = Vec::new();
     for kind in LatencyKind::ALL {
         let (base, run) = (of(base, kind), of(run, kind));
         let tail = if kind == LatencyKind::Recovery { Quantile::P95 } else { Quantile::P99 };
-        for (quantile, rule) in [(Quantile::P50, rules.0), (tail, rules.1)] {
+        for quantile in [Quantile::P50, tail] {
+            let rule = rule(base, quantile);
             let time =
                 |side: Option<LatencyRecord>| side.and_then(|one| quantile_of(one, quantile));
             let (base, run) = (time(base), time(run));

@@ -142,6 +142,8 @@ fn latencies_trip_far_off_and_on_the_same_machine_only() {
     let tail = Figure::Latency { timed: LatencyKind::Message, quantile: Quantile::P99 };
     assert_eq!(red(&against(slower)), [&tail]);
     assert_eq!(against(|run| run.latency[1].p99_us = Some(50_000)).finding, Finding::NoRegression);
+    let median = |p50_us| red(&against(|run| run.latency[1].p50_us = p50_us)).len();
+    assert_eq!([6_000, 7_000, 7_001].map(median), [0, 0, 1]);
     let elsewhere = |run: &mut Record| {
         slower(run);
         run.fingerprint.machine.as_mut().unwrap().cores = 8;
