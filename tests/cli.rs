@@ -574,3 +574,37 @@ fn completions_and_manuals_know_every_command_and_no_secret() {
     assert!(check.contains(".TH squall-upstream-check 1"), "{check}");
     squall(root.path()).args(["man", "pages"]).assert().code(2);
 }
+
+#[test]
+fn the_doctor_tells_the_largest_population_and_what_bounds_it() {
+    let root = tempfile::tempdir().unwrap();
+    let limited = |files: u32| {
+        let mut shell = Command::new("sh");
+        let squall = env!("CARGO_BIN_EXE_squall");
+        shell.args(["-c", &format!("ulimit -n {files}; exec {squall} doctor")]);
+        let assert = shell.current_dir(root.path()).assert().success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    let told = limited(1_064);
+    assert!(
+        told.starts_with(
+            "This machine carries 500 clients with the embedded hub, 1,000 against a target \
+             elsewhere\n"
+        ),
+        "{told}"
+    );
+    assert!(told.contains("open files") && told.contains("hint  more open files"), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
+    // As many fit, and not one more.
+    for (count, code) in [(500, 0), (501, 98)] {
+        let plan = format!(
+            "duration = \"1s\"\n[populations.all]\ncount = {count}\narrival = {{ burst = {{}} }}\n\
+             [expect.all]\ncloses = {{ Normal = \"all\" }}\n"
+        );
+        fs::write(root.path().join("all.toml"), plan).unwrap();
+        let mut shell = Command::new("sh");
+        let squall = env!("CARGO_BIN_EXE_squall");
+        let run = format!("ulimit -n 1064; exec {squall} run all.toml --quiet --out out-{count}");
+        shell.args(["-c", &run]).current_dir(root.path()).assert().code(code);
+    }
+}

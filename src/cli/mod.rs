@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`run`], [`check`], [`list`], [`show`], [`new`], [`schema`] | subcommands |
+//! | [`run`], [`check`], [`list`], [`show`], [`new`], [`doctor`], [`schema`] | subcommands |
 //! | [`completions`], [`man`] | for shells and readers of manuals |
 //! | [`compare`], [`baseline`] | a run against a base; accepting one |
 //! | [`stored`] | runs and baselines that were stored |
@@ -26,6 +26,7 @@ pub mod compare;
 pub mod completions;
 pub mod consistency;
 pub mod deliveries;
+pub mod doctor;
 pub mod embedded;
 pub mod error;
 pub mod exit;
@@ -111,6 +112,8 @@ enum Command {
     Compare(compare::CompareArguments),
     /// Accept a run as the baseline of later ones
     Baseline(baseline::BaselineArguments),
+    /// Say what this machine can carry
+    Doctor(doctor::DoctorArguments),
     /// Print a JSON Schema, for editors and for readers of results
     Schema(schema::SchemaArguments),
     /// Print completions for a shell
@@ -146,6 +149,7 @@ fn run_with(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Plan(arguments) => plan::main(&arguments),
         Command::Compare(arguments) => compare::main(&arguments),
         Command::Baseline(arguments) => baseline::main(&arguments),
+        Command::Doctor(arguments) => doctor::main(&arguments),
         Command::Schema(arguments) => schema::main(&arguments),
         Command::Completions(arguments) => completions::main(&arguments),
         Command::Man(arguments) => man::main(&arguments),

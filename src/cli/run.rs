@@ -252,7 +252,7 @@ fn guard_searches(spec: &TargetSpec, searches: &[Sought]) -> Result<(), CliError
 }
 
 /// One generator thread on small machines, else all cores but the hub's.
-const fn threads_for(cores: usize) -> usize {
+pub(super) const fn threads_for(cores: usize) -> usize {
     if cores <= 2 { 1 } else { cores - 1 }
 }
 

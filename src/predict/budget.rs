@@ -75,6 +75,34 @@ pub fn budget_problem(need: &Need, hub: HubPlace, limits: &Limits) -> Option<Bud
     Some(BudgetProblem::Ports { needed: need.ports, allowed })
 }
 
+/// What bounds the clients that this process can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Open files.
+    Descriptors,
+    /// Ports towards one target.
+    Ports,
+    /// Memory.
+    Memory,
+}
+
+/// The most clients of a plain population, connected at once, that the limits allow, and which of
+/// them that is; `None` where none is known.
+#[must_use]
+pub fn clients_max(hub: HubPlace, limits: &Limits) -> Option<(u64, Bound)> {
+    let room = limits.descriptors_max.saturating_sub(DESCRIPTORS_RESERVE);
+    let (descriptors, ports, memory) = match hub {
+        HubPlace::Embedded | HubPlace::Elsewhere => {
+            (Some(room / per_client(hub)), limits.ports, None)
+        }
+        HubPlace::InMemory => (None, None, limits.memory.map(|memory| memory / PAIR_BYTES)),
+    };
+    [(descriptors, Bound::Descriptors), (ports, Bound::Ports), (memory, Bound::Memory)]
+        .into_iter()
+        .filter_map(|(clients, bound)| Some((clients?, bound)))
+        .min_by_key(|(clients, _)| *clients)
+}
+
 /// Descriptors of this process per connected client.
 pub(super) const fn per_client(hub: HubPlace) -> u64 {
     match hub {
@@ -191,6 +219,31 @@ mod tests {
             "needs about 2,048 MiB of memory (100,000 clients with their links and the hub's \
              side), this machine has 1,024 MiB to spare; use fewer clients, or -n 65536"
         );
+    }
+
+    #[test]
+    fn as_many_fit_as_are_told_and_not_one_more() {
+        let memory = Some(1_u64 << 30);
+        for (descriptors_max, ports) in [(20_000, 28_232), (1_000_000, 28_232), (63, 5)] {
+            let limits = Limits { descriptors_max, ports: Some(ports), memory };
+            for hub in [HubPlace::Embedded, HubPlace::Elsewhere, HubPlace::InMemory] {
+                let need = |clients: u64| {
+                    let descriptors = clients * per_client(hub) + DESCRIPTORS_RESERVE;
+                    match hub {
+                        HubPlace::InMemory => Need {
+                            memory_bytes: Some(clients * PAIR_BYTES),
+                            ports: 0,
+                            ..need(clients, 0)
+                        },
+                        HubPlace::Embedded | HubPlace::Elsewhere => need(clients, descriptors),
+                    }
+                };
+                let (most, _) = clients_max(hub, &limits).unwrap();
+                let is_too_many = |clients| budget_problem(&need(clients), hub, &limits).is_some();
+                assert!(most == 0 || !is_too_many(most), "{hub:?}");
+                assert!(is_too_many(most + 1), "{hub:?}");
+            }
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use budget::{BudgetProblem, Limits, budget_problem};
+pub use budget::{Bound, BudgetProblem, Limits, budget_problem, clients_max};
 pub use conflict::{Conflict, ConflictKind, asks_a_handler, conflicts};
 pub use fault::addressed;
 pub use forecast::{Forecast, forecasts, last_arrival};
