@@ -388,38 +388,141 @@ fn the_page_is_one_file_with_charts_and_escaped_text() {
     }
 }
 
+/// 40 clients arrive for 4 s, talk for 24 s, a message a second each to all, and leave again: 40/s
+/// in and 1,600/s out, whatever came before and after.
 #[test]
 fn the_load_of_a_run_is_planned_for() {
     let scenario = r#"
-duration = "4s"
+duration = "40s"
 seed = 7
 [populations.chatters]
 count = 40
-arrival = { rate = "100/s" }
+arrival = { rate = "10/s" }
 groups = ["room"]
 [traffic.talk]
 from = "chatters"
 to = { group = "room" }
 rate = "1/s"
 size = "256B"
+start = "6s"
+until = "30s"
 [expect.chatters]
 closes = { Normal = "all" }
 "#;
     let run = run_scenario("talk", scenario, &["--world", "virtual"]);
     assert_eq!(run.code(), 0, "{}", run.text());
     let recorded = run.json();
+    let talk = &recorded["traffic"][0];
+    assert_eq!((&talk["sent"], &talk["received"]), (&960.into(), &38_400.into()));
+    let busiest = &talk["busiest"];
+    assert_eq!(busiest["lasting_ns"], 10_000_000_000_u64);
+    assert_eq!((&busiest["sent"], &busiest["received"]), (&400.into(), &16_000.into()));
     let folder = run.folder.to_str().unwrap();
     let told = json(&["plan", "--from", folder, "--hours", "8"]);
     assert_eq!(told["load"]["connections"]["value"], 40.0);
     assert_eq!(told["load"]["connections"]["basis"], "model", "an emulator measures no resource");
     let row = &told["load"]["traffic"][0];
-    let out = row["messages_out_per_s"].as_f64().unwrap();
-    let delivered = recorded["hub_counters"]["deliveries"].as_f64().unwrap();
-    let seconds = recorded["elapsed_ns"].as_f64().unwrap() / 1e9;
-    assert!((out - delivered / seconds).abs() < 0.01 * out, "{out} {delivered} {seconds}");
+    assert_eq!((&row["name"], &row["size_bytes"]), (&"talk".into(), &256.into()));
+    is(&row["messages_in_per_s"], 40.0);
+    is(&row["messages_out_per_s"], 1_600.0);
+    is(&told["messages"]["per_s"]["least"], 1_600.0 * 256.0 / 2_048.0);
     let assumed = told["assumptions"].to_string();
-    assert!(assumed.contains("averages over the whole run"), "{assumed}");
-    assert!(assumed.contains("deliveries"), "{assumed}");
+    assert!(assumed.contains("talk: 40.0/s in, 1600.0/s out, its busiest 10 s"), "{assumed}");
+}
+
+/// Talk in rooms of five, events that are answered with an echo, and two kinds of calls by REST:
+/// each is held against its own figures, and an answer is no message to a group.
+#[test]
+fn the_patterns_of_a_run_are_told_apart() {
+    let scenario = r#"
+duration = "40s"
+seed = 7
+[[hub.event_handlers]]
+url = "http://upstream/"
+user_events = "echo"
+[[upstream.rules]]
+on = ["echo"]
+answer = { echo = {} }
+[populations.users]
+count = 30
+arrival = { rate = "30/s" }
+rooms = 5
+[traffic.talk]
+from = "users"
+to = { rooms = {} }
+rate = "0.5/s"
+size = "300B"
+start = "2s"
+until = "26s"
+[traffic.asks]
+from = "users[0..10]"
+to = { event = "echo" }
+reply = "echo"
+rate = "2/s"
+size = "700B"
+start = "2s"
+until = "26s"
+[traffic.news]
+from = "rest"
+to = { everybody = {} }
+rate = "1/s"
+size = "1000B"
+start = "2s"
+until = "26s"
+[traffic.notes]
+from = "rest"
+to = { users = "users" }
+rate = "4/s"
+size = "400B"
+start = "2s"
+until = "26s"
+[expect.users]
+closes = { Normal = "all" }
+"#;
+    let run = run_scenario("mixed", scenario, &["--world", "virtual"]);
+    assert_eq!(run.code(), 0, "{}", run.text());
+    let told = json(&["plan", "--from", run.folder.to_str().unwrap()]);
+    let rows = told["load"]["traffic"].as_array().unwrap();
+    let expected = [
+        ("talk", "small_group", 300, 5, [15.0, 75.0, 0.0]),
+        ("asks", "echo", 700, 1, [20.0, 20.0, 20.0]),
+        ("news", "rest_broadcast", 1_000, 30, [1.0, 30.0, 0.0]),
+        ("notes", "rest_to_user", 400, 1, [4.0, 4.0, 0.0]),
+    ];
+    assert_eq!(rows.len(), expected.len());
+    for (row, (name, pattern, size, receivers, [inbound, outbound, upstream])) in
+        rows.iter().zip(expected)
+    {
+        assert_eq!((&row["name"], &row["pattern"]), (&name.into(), &pattern.into()));
+        assert_eq!((&row["size_bytes"], &row["receivers"]), (&size.into(), &receivers.into()));
+        is(&row["messages_in_per_s"], inbound);
+        is(&row["messages_out_per_s"], outbound);
+        is(&row["upstream_per_s"], upstream);
+    }
+    let bytes = 75.0 * 300.0 + 40.0 * 700.0 + 30.0 * 1_000.0 + 4.0 * 400.0;
+    is(&told["messages"]["per_s"]["least"], bytes / 2_048.0);
+    is(&told["messages"]["per_s"]["most"], 75.0 + 40.0 + 30.0 + 4.0);
+}
+
+#[test]
+fn a_run_of_a_version_that_did_not_tell_its_traffic_is_refused() {
+    let scenario = r#"
+duration = "4s"
+[populations.one]
+count = 1
+arrival = { rate = "1/s" }
+[expect.one]
+closes = { Normal = "all" }
+"#;
+    let run = run_scenario("one", scenario, &["--world", "virtual"]);
+    let path = run.folder.join("run.json");
+    let mut recorded = run.json();
+    recorded.as_object_mut().unwrap().remove("traffic");
+    fs::write(&path, recorded.to_string()).unwrap();
+    let refused = self::run(&["plan", "--from", path.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("did not tell its traffic apart: run it again"), "{why}");
 }
 
 /// Runs the command in the first line of a file; `FILE` is the file itself.

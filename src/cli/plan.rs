@@ -317,7 +317,6 @@ fn taken(run: &Path) -> Result<Taken, CliError> {
             path.display()
         ))
     })?;
-    told::workload_of(&whole).ok_or_else(|| {
-        CliError::Usage(format!("{}: nobody was connected in that run", path.display()))
-    })
+    told::workload_of(&whole)
+        .map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))
 }

@@ -41,8 +41,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::event::ClientEnd;
-use crate::measure::{LatencyKey, LatencyKind, LatencySet, Stage, StreamBook};
+use crate::measure::{LatencyKey, LatencyKind, LatencySet, Stage, StreamBook, TrafficCounts};
 use crate::net::{Clock, Connector, Pacer};
+use crate::protocol::stamp::Stamp;
 use crate::protocol::subprotocol::AckFailure;
 use crate::scenario::Plan;
 use crate::scenario::plan::{Destination, GroupIndex, HANDSHAKE_MAX, Population, Reply, Traffic};
@@ -109,6 +110,8 @@ pub struct Shard {
     pub connects: Rc<tokio::sync::Semaphore>,
     /// Latencies measured on this thread.
     pub latency: RefCell<LatencySet>,
+    /// Messages of every traffic, sent and received on this thread.
+    pub traffic: RefCell<TrafficCounts>,
     /// Counts of this thread.
     pub counts: ShardCounts,
     /// Takes the ends of attempts; never blocks.
@@ -260,6 +263,15 @@ impl Identity {
         let stage = if now_ns < self.trouble_ns { Stage::Before } else { Stage::After };
         let key = LatencyKey { kind, population: Some(self.population), stage };
         self.shard.latency.borrow_mut().record(key, response, service);
+    }
+
+    /// Notes that a message arrived, if it is one of this run.
+    fn note_received(&self, stamp: &Stamp, now_ns: u64) {
+        if let Some(traffic) = self.shard.plan.traffic_number(stamp.stream)
+            && stamp.sent_ns <= now_ns
+        {
+            self.shard.traffic.borrow_mut().received(traffic, stamp.sent_ns);
+        }
     }
 
     fn note_not_sent(&self, count: u64) {

@@ -160,6 +160,7 @@ impl Publisher {
         }
         lane.sequence = sequence;
         me.shard.book.note_sent(lane.stream, sequence);
+        me.shard.traffic.borrow_mut().sent(lane.traffic, sent_ns);
         line.outbox.push(Opcode::Text, frame.as_bytes());
         *line.sent += 1;
         let counts = &me.shard.counts;

@@ -217,6 +217,7 @@ impl Talk {
                 StreamKind::Echo => LatencyKind::Echo,
             };
             let now_ns = me.ns(now);
+            me.note_received(&stamp, now_ns);
             let since = |then_ns| Identity::since_ns(now_ns, then_ns);
             let (response, service) = (since(stamp.planned_ns), since(stamp.sent_ns));
             me.record(kind, now_ns, response, service);

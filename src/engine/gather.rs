@@ -236,6 +236,7 @@ impl Dispatcher {
             };
             tasks += end.tasks + end.defects;
             self.summary.latency.merge(&end.latency);
+            self.summary.traffic.merge(&end.traffic);
             let counts = end.acks_failed.iter().zip(&end.not_sent);
             for (population, (acks_failed, not_sent)) in
                 self.summary.populations.iter_mut().zip(counts)
@@ -248,6 +249,7 @@ impl Dispatcher {
         }
         self.summary.health.tasks_after = tasks;
         self.summary.latency.merge(&self.hands.latency.borrow());
+        self.summary.traffic.merge(&self.hands.sent.borrow());
         self.summary.rest_failed = self.rest_failed;
     }
 

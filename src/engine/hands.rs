@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::links::ShardLinks;
 use super::rest::{CallError, SignedCaller};
 use super::{Control, Target};
-use crate::measure::{LatencyKey, LatencyKind, LatencySet, Stage, StreamBook};
+use crate::measure::{LatencyKey, LatencyKind, LatencySet, Stage, StreamBook, TrafficCounts};
 use crate::net::{Clock, Pacer};
 use crate::scenario::Plan;
 use crate::scenario::plan::Fault;
@@ -61,6 +61,8 @@ pub(super) struct Hands {
     pub(super) book: Arc<StreamBook>,
     /// Latencies of REST calls.
     pub(super) latency: RefCell<LatencySet>,
+    /// Messages sent by REST.
+    pub(super) sent: RefCell<TrafficCounts>,
     /// Takes outcomes.
     pub(super) outcomes: mpsc::Sender<Outcome>,
 }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::layout::Layout;
-use crate::measure::{LatencySet, LiveCounts};
+use crate::measure::{LatencySet, LiveCounts, TrafficCounts};
 use crate::protocol::subprotocol::AckFailure;
 use crate::scenario::plan::PopulationIndex;
 
@@ -134,6 +134,8 @@ pub(super) struct ShardEnd {
     pub(super) shard: usize,
     /// Latencies measured on it.
     pub(super) latency: LatencySet,
+    /// Messages of every traffic, sent and received on it.
+    pub(super) traffic: TrafficCounts,
     /// Acknowledgements that failed, per population.
     pub(super) acks_failed: Vec<BTreeMap<AckFailure, u64>>,
     /// Publishes that were not sent, per population.

@@ -148,6 +148,7 @@ async fn prepare(input: RunInput) -> Result<(Dispatcher, Company), EngineError> 
         shards: ShardLinks::new(commands, Rc::new(layout)),
         book,
         latency: std::cell::RefCell::default(),
+        sent: std::cell::RefCell::default(),
         outcomes: outcome,
     });
     let inbox = Inbox { stop, reports, outcomes, hub, failures, ends, story: story.inbox };

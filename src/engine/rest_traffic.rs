@@ -63,6 +63,7 @@ async fn send_all(hands: &Hands, traffic: usize, mut stop: oneshot::Receiver<()>
             let answered = Instant::now().saturating_duration_since(hands.epoch);
             hands.book.note_acknowledged(stream, sequence, nanoseconds(answered));
             hands.record_rest(planned, started);
+            hands.sent.borrow_mut().sent(traffic, stamp.sent_ns);
         } else {
             failed += 1;
         }

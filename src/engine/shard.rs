@@ -128,6 +128,7 @@ pub(super) async fn shard(setup: ShardSetup, connector: Connector) {
         pacer: Pacer::start(),
         connects: Rc::new(Semaphore::new((CONNECTS_IN_FLIGHT_MAX / layout.shards()).max(1))),
         latency: RefCell::new(LatencySet::default()),
+        traffic: RefCell::default(),
         counts: counts(setup.plan.populations.len()),
         ends: setup.ends,
         story: setup.story.and_then(|(who, lines)| Story::of(&setup.plan, who, setup.epoch, lines)),
@@ -285,6 +286,7 @@ impl Body {
         ShardEnd {
             shard: self.shard,
             latency: shard.latency.take(),
+            traffic: shard.traffic.take(),
             acks_failed: shard.counts.acks_failed.take(),
             not_sent: shard.counts.not_sent.take(),
             tasks: shard.counts.tasks.get().max(self.fleet.alive()),

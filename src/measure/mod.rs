@@ -11,6 +11,7 @@ pub mod storm;
 mod stream_book;
 pub mod summary;
 mod timings;
+pub mod traffic;
 pub mod wire;
 
 pub use delivery::DeliveryTracker;
@@ -23,3 +24,4 @@ pub use summary::{
     PopulationSummary, Summary,
 };
 pub use timings::Timings;
+pub use traffic::TrafficCounts;

@@ -8,6 +8,7 @@
 //! goes away is not.
 
 mod storm;
+mod traffic;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::verdict::comparison::Build;
 use crate::verdict::{Check, Outcome, Verdict};
 
 pub use storm::{StormCurve, StormFacts};
+pub use traffic::{BusiestStretch, TrafficFacts, TrafficFrom, TrafficTo};
 pub use upstream::{CallRecords, UpstreamAtClose, UpstreamEvent, UpstreamFacts, UpstreamLogLine};
 
 /// Version of the shape of `run.json`.
@@ -66,6 +68,9 @@ pub struct RunFile {
     pub close_windows: Vec<CloseWindow>,
     /// Bytes in the hub's queue, and under way, when a drop was decided.
     pub backlog_at_close: Vec<BacklogAtClose>,
+    /// What every traffic came to, in scenario order; null in a run of a version that did not tell.
+    #[serde(default)]
+    pub traffic: Option<Vec<TrafficFacts>>,
     /// Latencies per kind.
     pub latency_total: Vec<LatencySeries>,
     /// Latencies per kind, population and stage.
@@ -549,6 +554,7 @@ impl RunFile {
             matrix: gather::matrix(plan, summary),
             close_windows: gather::close_windows(plan, summary),
             backlog_at_close: gather::backlog(plan, summary, observed),
+            traffic: Some(traffic::facts(plan, summary)),
             latency_total: gather::latency_total(&summary.latency),
             latency: gather::latency(plan, &summary.latency),
             storm: StormFacts::of(summary),

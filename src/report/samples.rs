@@ -276,6 +276,7 @@ pub fn passed() -> RunFile {
             after_ns: Range { count: 10, min: 3_900_000_000, max: 4_100_000_000 },
         }],
         backlog_at_close: Vec::new(),
+        traffic: Some(Vec::new()),
         latency_total: vec![
             series(LatencyKind::Connect, 100, 400, 380),
             series(LatencyKind::Message, 1_234, 210, 200),

@@ -136,6 +136,7 @@ impl World {
             pacer: Pacer::start(),
             connects: Rc::new(Semaphore::new(64)),
             latency: RefCell::new(LatencySet::default()),
+            traffic: RefCell::default(),
             counts: ShardCounts::default(),
             ends: EndSink { queue, lost: Arc::new(AtomicU64::new(0)) },
             story: None,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::LatencySet;
 use super::Timings;
+use super::TrafficCounts;
 use super::recovery::{Client, Outcome};
 use super::storm::Storm;
 use crate::event::{
@@ -228,6 +229,8 @@ pub struct Summary {
     pub queue_at_close: BTreeMap<(u16, CloseCategory), Extent>,
     /// Latencies.
     pub latency: LatencySet,
+    /// Messages of every traffic, in the order of the plan.
+    pub traffic: TrafficCounts,
     /// Hub counters when the load had gone; `None` when not observed.
     pub counters_after: Option<Counters>,
     /// Lines of the hub's log about events that failed; `None` when the log was not observed.

@@ -13,7 +13,7 @@ mod wording;
 
 pub use consistency::consistency;
 pub use html::render as html;
-pub use load::{Taken, workload_of};
+pub use load::{NoLoad, Taken, workload_of};
 
 use std::fmt::Write as _;
 

@@ -208,8 +208,15 @@ impl Plan {
     /// The traffic that a stream belongs to.
     #[must_use]
     pub fn traffic_of(&self, stream: u32) -> Option<&Traffic> {
+        self.traffic.get(self.traffic_number(stream)?)
+    }
+
+    /// Its position in the plan.
+    #[must_use]
+    pub fn traffic_number(&self, stream: u32) -> Option<usize> {
         let after = self.traffic.partition_point(|traffic| traffic.stream_base <= stream);
-        let traffic = self.traffic.get(after.checked_sub(1)?)?;
-        (stream - traffic.stream_base < traffic.streams()).then_some(traffic)
+        let number = after.checked_sub(1)?;
+        let traffic = self.traffic.get(number)?;
+        (stream - traffic.stream_base < traffic.streams()).then_some(number)
     }
 }
