@@ -213,21 +213,27 @@ pub(super) fn play_saving(clients: f64, rate: f64, most: f64, policy: Reconnect)
         away += admitted * now;
         tenth += all;
         attempts_peak_tenth = attempts_peak_tenth.max(tenth);
-        if (slot + 1) % TENTH == 0 {
-            tenth = 0.0;
-        }
         second.attempts += all;
         second.back = back;
-        if (slot + 1) % (SLOTS as usize) == 0 {
-            seconds.push(std::mem::take(&mut second));
-        }
         if t95.is_none() && back >= 0.95 * clients - 1e-6 {
             t95 = Some(now);
         }
-        // Less than half a client is nobody.
+        // Less than half a client more is nobody: they come now.
         if back >= clients - 0.5 {
-            t100 = Some(now);
+            let rest = clients - back;
+            attempts += rest;
+            away += rest * now;
+            back = clients;
+            attempts_peak_tenth = attempts_peak_tenth.max(tenth + rest);
+            second = Second { attempts: second.attempts + rest, back };
+            (t95, t100) = (t95.or(Some(now)), Some(now));
             break;
+        }
+        if (slot + 1) % TENTH == 0 {
+            tenth = 0.0;
+        }
+        if (slot + 1) % (SLOTS as usize) == 0 {
+            seconds.push(std::mem::take(&mut second));
         }
     }
     if second != Second::default() {

@@ -230,11 +230,12 @@ pub(super) fn slow_cohort(workload: &Workload) -> SlowCohort {
     // Full at so many bytes or at so many messages, whichever comes first: Microsoft's emulator,
     // unconfirmed for the service.
     let queue = HubSettings::real().queue;
-    let queued = count(queue.bytes).min(count(queue.messages) * size);
+    let queued = count(queue.messages).min(count(queue.bytes) / size);
+    let held = KERNEL_BYTES + queued * size;
     SlowCohort {
         clients: Figure::new(clients, Basis::Assumption),
-        memory_bytes: model(clients * (KERNEL_BYTES + queued)),
-        queue_messages: model(queued / size),
-        full_after_s: model((KERNEL_BYTES + queued) / bytes),
+        memory_bytes: model(clients * held),
+        queue_messages: model(queued),
+        full_after_s: model(held / bytes),
     }
 }

@@ -151,6 +151,17 @@ fn everybody_comes_back_once_and_nobody_leaves_again() {
     }
 }
 
+#[test]
+fn one_client_alone_comes_back_once_and_at_once() {
+    for clients in [1.0, 2.0, 7.0] {
+        let alone = storm((clients, 20.0), 0.0, JAVASCRIPT);
+        assert!(close(alone.attempts_per_client, 1.0), "{alone:?}");
+        assert!(close(alone.attempts_peak_tenth, clients), "{alone:?}");
+        assert_eq!(alone.seconds, [Second { attempts: clients, back: clients }]);
+        assert!(alone.t95.unwrap() <= 0.06 && alone.t100.unwrap() <= 0.06, "{alone:?}");
+    }
+}
+
 /// Delays past the twenty minutes that are looked at, and one that is shorter than a slot.
 #[test]
 fn delays_of_any_length_do_no_harm() {
