@@ -110,7 +110,8 @@ impl Taken {
         let receivers = out / sent;
         self.note(
             format!(
-                "{name}: {sent:.1}/s in, {out:.1}/s out, its busiest {seconds:.0} s from {:.0} s on",
+                "{name}: {sent:.1}/s in, {out:.1}/s out, \
+                 its busiest {seconds:.0} s from {:.0} s on",
                 busiest.from_ns as f64 / 1e9,
             ),
             self.basis,
