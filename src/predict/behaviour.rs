@@ -97,7 +97,8 @@ pub(super) fn causes(plan: &Plan, index: PopulationIndex, arrival: Duration) -> 
     }
     let lasts = gone.saturating_sub(arrival);
     for traffic in &plan.traffic {
-        if let Some(raw) = unhandled(plan, index, population, traffic, arrival) {
+        let raw = unhandled(plan, index, population, traffic, arrival);
+        for raw in raw.into_iter().chain(oversize(plan, index, population, traffic, arrival)) {
             causes.extend(within(raw, arrival, lasts, stays));
         }
     }
@@ -138,6 +139,33 @@ fn unhandled(
     if !traffic.is_from(index) || !is_dropped || is_taken {
         return None;
     }
+    let category = CloseCategory::EventHandlerNotFound;
+    at_first_message(plan, population, traffic, opened, category)
+}
+
+/// The first message that is larger than the hub takes drops its sender.
+fn oversize(
+    plan: &Plan,
+    index: PopulationIndex,
+    population: &Population,
+    traffic: &Traffic,
+    opened: Duration,
+) -> Option<Raw> {
+    let is_taken = u64::from(traffic.size) <= plan.hub.limits.message_bytes;
+    if !traffic.is_from(index) || is_taken {
+        return None;
+    }
+    at_first_message(plan, population, traffic, opened, CloseCategory::BadRequest)
+}
+
+/// A drop for the first message that a client sends of a traffic.
+fn at_first_message(
+    plan: &Plan,
+    population: &Population,
+    traffic: &Traffic,
+    opened: Duration,
+    category: CloseCategory,
+) -> Option<Raw> {
     let end = flow::end(plan, traffic);
     let first = traffic.start.max(opened);
     if first >= end {
@@ -150,7 +178,7 @@ fn unhandled(
     let is_certain = traffic.from.count() >= population.count && latest <= end;
     let chance = if is_certain { Chance::Certain } else { Chance::Possible };
     let to = latest.saturating_sub(opened);
-    Some((End::Drop(CloseCategory::EventHandlerNotFound), from, to, chance))
+    Some((End::Drop(category), from, to, chance))
 }
 
 /// What shaping leads to, from the open on.

@@ -1,12 +1,14 @@
 //! Who is refused when more clients arrive than the tier allows.
 //!
 //! Arrivals, retries of refused clients, leavers and changes of the tier are played through in
-//! order of time. Where populations compete for the same places within [`CONTEST`], or connections
-//! end at times that are not known exactly, only bounds are told.
+//! order of time. Where populations compete for the same places within [`CONTEST`], and from when
+//! connections may end at times that are not known exactly, only bounds are told.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::behaviour::causes;
+use super::fault;
 use crate::protocol::HubSettings;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
@@ -122,7 +124,7 @@ impl<'a> Play<'a> {
             }
             self.play(at, step);
         }
-        (0..self.plan.populations.len()).map(|index| self.told(index)).collect()
+        (0..).zip(&self.plan.populations).map(|(index, _)| self.told(index)).collect()
     }
 
     fn play(&mut self, at: Duration, step: Step) {
@@ -171,11 +173,13 @@ impl<'a> Play<'a> {
     }
 
     /// The refusals of a population, exact where nothing makes them a guess.
-    fn told(&self, index: usize) -> Quantity {
-        let population = &self.plan.populations[index];
-        let refused = self.refused[index];
+    fn told(&self, index: PopulationIndex) -> Quantity {
+        let i = usize::from(index);
+        let population = &self.plan.populations[i];
+        let refused = self.refused[i];
         let clients = u64::from(population.count);
         let retries = match population.reconnect.after {
+            _ if fault::may_drop(self.plan, index) => None,
             ReconnectAfter::Any => population.reconnect.attempts.map(u64::from),
             ReconnectAfter::Drop => Some(0),
         };
@@ -183,30 +187,50 @@ impl<'a> Play<'a> {
             ReconnectPolicy::None => clients,
             _ => retries.map_or(u64::MAX, |retries| clients.saturating_mul(retries + 1)),
         };
-        match self.is_exact(index) {
+        let certain = match self.is_guess(i) {
+            true => Duration::ZERO,
+            false => self.certain_until(),
+        };
+        let arrives_early = self.attempts[i].iter().all(|at| *at < certain);
+        let is_once = matches!(population.reconnect.policy, ReconnectPolicy::None)
+            && population.churn.is_none();
+        match certain == Duration::MAX || (arrives_early && is_once) {
             true => Quantity::exactly(refused),
-            false => Quantity { at_least: 0, at_most: most },
+            false => {
+                let early = self.refused_at[i].iter().filter(|at| **at < certain);
+                Quantity { at_least: early.count() as u64, at_most: most }
+            }
         }
     }
 
-    fn is_exact(&self, index: usize) -> bool {
+    /// Until when connections end at planned instants only.
+    fn certain_until(&self) -> Duration {
+        let plan = self.plan;
+        let comes_and_goes = |population: &Population| {
+            population.churn.is_some() || matches!(population.arrival, Arrival::Closed { .. })
+        };
+        if plan.populations.iter().any(comes_and_goes) {
+            return Duration::ZERO;
+        }
+        let drops = plan.faults.iter().filter(|at| fault::category(&at.fault).is_some());
+        let ends = (0..).zip(&self.attempts).flat_map(|(index, attempts)| {
+            let first = attempts.first().copied().unwrap_or_default();
+            causes(plan, index, first).into_iter().map(|cause| cause.earliest())
+        });
+        let first = drops.map(|at| at.at).chain(ends).min();
+        first.map_or(Duration::MAX, |first| first.saturating_sub(CONTEST))
+    }
+
+    /// Whether it is not clear which of several attempts is refused.
+    fn is_guess(&self, index: usize) -> bool {
         let population = &self.plan.populations[index];
-        let drops = |population: &Population| !population.is_well_behaved();
-        let fault_drops =
-            self.plan.faults.iter().any(|at| super::fault::category(&at.fault).is_some());
         let refused = &self.refused_at[index];
         let is_contested = (0..self.attempts.len()).filter(|other| *other != index).any(|other| {
             are_close(refused, &self.attempts[other])
                 || are_close(&self.attempts[index], &self.refused_at[other])
         });
         let is_drawn = !refused.is_empty() && is_jittered(&population.reconnect);
-        let is_closed = matches!(population.arrival, Arrival::Closed { .. });
-        !(is_contested
-            || is_drawn
-            || is_closed
-            || fault_drops
-            || self.plan.populations.iter().any(|of| of.churn.is_some())
-            || self.plan.populations.iter().any(drops))
+        is_contested || is_drawn
     }
 }
 
@@ -240,6 +264,17 @@ fn retry_delay(reconnect: &Reconnect, attempt: u32) -> Option<Duration> {
             Some(base.saturating_mul(factor).min(cap))
         }
     }
+}
+
+/// When the attempts of a recovery come that are all refused at once, counted from its drop; at
+/// the latest, where delays are drawn.
+pub(super) fn delays_at_most(reconnect: &Reconnect) -> impl Iterator<Item = Duration> {
+    let after_any = Reconnect { after: ReconnectAfter::Any, ..reconnect.clone() };
+    let mut waited = Duration::ZERO;
+    (0..ATTEMPTS_MAX).map_while(move |attempt| {
+        waited = waited.saturating_add(retry_delay(&after_any, attempt)?);
+        Some(waited)
+    })
 }
 
 /// Whether the delays of a policy are drawn.

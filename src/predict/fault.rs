@@ -30,6 +30,18 @@ pub fn addressed(plan: &Plan, index: PopulationIndex) -> BTreeSet<CloseCategory>
     categories
 }
 
+/// Whether a client of a population may be dropped once it is connected.
+pub(super) fn may_drop(plan: &Plan, index: PopulationIndex) -> bool {
+    let Some(population) = plan.populations.get(usize::from(index)) else { return false };
+    let present = u64::from(population.count);
+    let hits = |fault: &Fault| {
+        category(fault).is_some() && victims(plan, index, fault, present).at_most > 0
+    };
+    !population.is_well_behaved()
+        || !population.shaping.is_ideal()
+        || plan.faults.iter().any(|at| hits(&at.fault))
+}
+
 /// The category of the drops a fault is meant to cause.
 pub(super) const fn category(fault: &Fault) -> Option<CloseCategory> {
     match fault {

@@ -11,7 +11,7 @@ use crate::protocol::CloseCategory;
 use crate::scenario::Plan;
 use crate::scenario::plan::{
     Arrival, Fault, FaultAt, Population, PopulationIndex, Quantity, Reconnect, ReconnectAfter,
-    ReconnectPolicy,
+    ReconnectPolicy, TokenPolicy,
 };
 
 /// A connection that is younger than this when a fault strikes may not be open yet.
@@ -123,7 +123,7 @@ struct Seer<'a> {
     /// By the tier's cap.
     refused: Quantity,
     /// By the limit of new connections.
-    throttled: Quantity,
+    throttled: rate::Throttled,
 }
 
 impl Seer<'_> {
@@ -133,6 +133,7 @@ impl Seer<'_> {
             _ => Ending::Leaves,
         };
         let mut drops = self.fault_drops(ending);
+        let unauthorized = self.unauthorized(ending);
         let mut add = |category: CloseCategory, rows: Quantity| {
             let sum = drops.entry(category).or_insert(Quantity::exactly(0));
             sum.at_least = sum.at_least.saturating_add(rows.at_least);
@@ -162,9 +163,10 @@ impl Seer<'_> {
         if self.refused.at_most > 0 {
             add(CloseCategory::ConnectionCountLimitReached, self.refused);
         }
-        if self.throttled.at_most > 0 {
-            add(CloseCategory::Throttled, self.throttled);
+        if self.throttled.rows.at_most > 0 {
+            add(CloseCategory::Throttled, self.throttled.rows);
         }
+        add(CloseCategory::Unauthorized, unauthorized);
         drops.retain(|_, rows| rows.at_most > 0);
         Forecast { fate: self.fate(ending, &drops), drops }
     }
@@ -196,9 +198,9 @@ impl Seer<'_> {
             .unwrap_or(Duration::ZERO)
     }
 
-    /// Attempts that are refused, at most.
+    /// Clients that are refused when they arrive, at most.
     fn turned_away(&self) -> u64 {
-        self.refused.at_most.saturating_add(self.throttled.at_most)
+        self.refused.at_most.saturating_add(self.throttled.arriving)
     }
 
     fn returns(&self) -> bool {
@@ -290,6 +292,40 @@ impl Seer<'_> {
             }
         }
         drops
+    }
+
+    /// Attempts to come back with a token that has expired: of whoever keeps its first one.
+    fn unauthorized(&self, ending: Ending) -> Quantity {
+        let TokenPolicy::Once { lifetime } = self.population.token else {
+            return Quantity::exactly(0);
+        };
+        let good_for = lifetime.saturating_add(self.plan.hub.limits.token_skew);
+        let (Some(first), Some(last)) = (self.arrivals.first(), self.arrivals.last()) else {
+            return Quantity::exactly(0);
+        };
+        let comes_back = self.returns() || self.population.churn.is_some();
+        if !comes_back || first.saturating_add(good_for) >= self.plan.duration {
+            return Quantity::exactly(0);
+        }
+        let any = Quantity { at_least: 0, at_most: u64::MAX };
+        // Only of a single fault that strikes when every token has expired is more known.
+        let [at] = self.plan.faults.as_slice() else { return any };
+        let is_calm = self.population.is_well_behaved()
+            && self.population.shaping.is_ideal()
+            && self.population.churn.is_none();
+        if !is_calm || at.at <= last.saturating_add(good_for) {
+            return any;
+        }
+        let present = self.present(at.at, Quantity::exactly(0), ending);
+        let victims = |present| fault::victims(self.plan, self.index, &at.fault, present);
+        let attempts = cap::delays_at_most(&self.population.reconnect);
+        let begun = attempts.map(|delay| at.at.saturating_add(delay).saturating_add(YOUNG));
+        let in_time = begun.take_while(|begun| *begun < self.plan.duration).count() as u64;
+        let most = self.population.reconnect.attempts.map_or(u64::MAX, u64::from);
+        Quantity {
+            at_least: victims(present.at_least).at_least.saturating_mul(in_time),
+            at_most: victims(present.at_most).at_most.saturating_mul(most),
+        }
     }
 
     /// Connections of the population that are open when a fault strikes.

@@ -3,14 +3,30 @@
 use std::time::Duration;
 
 use super::cap::are_close;
+use super::fault;
 use crate::protocol::throughput::ConnectRate;
 use crate::scenario::Plan;
-use crate::scenario::plan::{Arrival, Population, Quantity, ReconnectAfter, ReconnectPolicy};
+use crate::scenario::plan::{
+    Arrival, Population, PopulationIndex, Quantity, ReconnectAfter, ReconnectPolicy,
+};
+
+/// What the limit of new connections does to a population.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Throttled {
+    /// Refused attempts.
+    pub rows: Quantity,
+    /// Clients whose first attempt is refused, at most.
+    pub arriving: u64,
+}
+
+impl Throttled {
+    const NOBODY: Self = Self { rows: Quantity::exactly(0), arriving: 0 };
+}
 
 /// Refused attempts of each population, in plan order; nothing on a hub that takes any number.
 /// `arrivals` holds the planned instants of each, from the start of the timeline.
-pub(super) fn refusals(plan: &Plan, arrivals: &[Vec<Duration>]) -> Vec<Quantity> {
-    let none = vec![Quantity::exactly(0); plan.populations.len()];
+pub(super) fn refusals(plan: &Plan, arrivals: &[Vec<Duration>]) -> Vec<Throttled> {
+    let none = vec![Throttled::NOBODY; plan.populations.len()];
     let Some(rate) = plan.hub.throughput.as_ref().and_then(|model| model.connects) else {
         return none;
     };
@@ -29,11 +45,27 @@ pub(super) fn refusals(plan: &Plan, arrivals: &[Vec<Duration>]) -> Vec<Quantity>
         let others = arrivals.iter().enumerate().filter(|(other, _)| *other != index);
         others.into_iter().any(|(_, attempts)| are_close(refused, attempts))
     });
-    let told = |(population, refused): (&Population, &Vec<Duration>)| match others || is_contested {
-        true => Quantity { at_least: 0, at_most: most(population) },
-        false => Quantity::exactly(refused.len() as u64),
+    let all_arrive = refused.iter().all(Vec::is_empty) && !is_disturbed(plan, arrivals);
+    let told = |(index, refused): (PopulationIndex, &Vec<Duration>)| {
+        let rows = match others || is_contested {
+            true => Quantity { at_least: 0, at_most: most(plan, index) },
+            false => Quantity::exactly(refused.len() as u64),
+        };
+        Throttled { rows, arriving: if all_arrive { 0 } else { rows.at_most } }
     };
-    plan.populations.iter().zip(&refused).map(told).collect()
+    (0..).zip(&refused).map(told).collect()
+}
+
+/// Whether somebody may connect at an instant that is not planned while others still arrive.
+fn is_disturbed(plan: &Plan, arrivals: &[Vec<Duration>]) -> bool {
+    let last = arrivals.iter().flatten().max().copied().unwrap_or_default();
+    let comes_by_itself = |population: &Population| {
+        let is_dropped = !population.is_well_behaved() || !population.shaping.is_ideal();
+        population.churn.is_some()
+            || matches!(population.arrival, Arrival::Closed { .. })
+            || (is_dropped && population.reconnect.policy != ReconnectPolicy::None)
+    };
+    plan.faults.iter().any(|fault| fault.at <= last) || plan.populations.iter().any(comes_by_itself)
 }
 
 /// Instants of the refused attempts of each population, by the hub's own rule.
@@ -64,9 +96,13 @@ fn comes_again(population: &Population) -> bool {
         || matches!(population.arrival, Arrival::Closed { .. })
 }
 
-fn most(population: &Population) -> u64 {
+/// Attempts of a population that may be refused, at most.
+fn most(plan: &Plan, index: PopulationIndex) -> u64 {
+    let population = &plan.populations[usize::from(index)];
     let is_once = population.reconnect.policy == ReconnectPolicy::None
-        || (population.reconnect.after == ReconnectAfter::Drop && population.churn.is_none());
+        || (population.reconnect.after == ReconnectAfter::Drop
+            && population.churn.is_none()
+            && !fault::may_drop(plan, index));
     if is_once { u64::from(population.count) } else { u64::MAX }
 }
 

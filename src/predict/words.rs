@@ -62,6 +62,8 @@ pub(crate) fn quantity(quantity: Quantity) -> String {
     let Quantity { at_least, at_most } = quantity;
     if at_least == at_most {
         format!("= {}", count(at_least))
+    } else if (at_least, at_most) == (0, u64::MAX) {
+        "in any number".to_owned()
     } else if at_most == u64::MAX {
         format!("at least {}", count(at_least))
     } else if at_least == 0 {
@@ -120,5 +122,6 @@ mod tests {
         assert_eq!(quantity(Quantity { at_least: 8, at_most: 12 }), "8 to 12");
         assert_eq!(quantity(Quantity { at_least: 8, at_most: u64::MAX }), "at least 8");
         assert_eq!(quantity(Quantity { at_least: 0, at_most: 5 }), "at most 5");
+        assert_eq!(quantity(Quantity { at_least: 0, at_most: u64::MAX }), "in any number");
     }
 }

@@ -49,14 +49,16 @@ impl Builtin {
     }
 
     /// Whether a connection has to end with this category for the scenario to pass. Leaving in
-    /// order happens everywhere, so `Normal` is demanded only where nothing else is. Only the
-    /// folder of drops is about every category, that of event handlers about what they cause.
+    /// order happens everywhere, so `Normal` is demanded only where nothing else is. Only one
+    /// folder is about a category: that of drops about all that no other one is about.
     fn demands(&self, plan: &Plan, category: CloseCategory) -> bool {
-        let of_handlers = matches!(
-            category,
-            CloseCategory::SendEventFailed | CloseCategory::EventHandlerNotFound
-        );
-        if self.folder != "drops" && !(self.folder == "upstream" && of_handlers) {
+        let about_it = match category {
+            CloseCategory::SendEventFailed | CloseCategory::EventHandlerNotFound => "upstream",
+            CloseCategory::Throttled | CloseCategory::Unauthorized => "reconnect",
+            CloseCategory::BadRequest => "limits",
+            _ => "drops",
+        };
+        if self.folder != about_it {
             return false;
         }
         let mut demanded =
@@ -87,13 +89,26 @@ macro_rules! builtin {
 /// Every built-in scenario, quickest first within its folder.
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
-    const ALL: [Builtin; 22] = [
+    const ALL: [Builtin; 39] = [
         builtin!("drops", "closed-by-app-server"),
         builtin!("drops", "ping-timeout"),
         builtin!("drops", "slow-client"),
         builtin!("drops", "service-reload"),
         builtin!("drops", "normal-baseline"),
         builtin!("drops", "connection-count-limit"),
+        builtin!("reconnect", "flash-crowd"),
+        builtin!("reconnect", "token-expiry"),
+        builtin!("reconnect", "slow-client-flapping"),
+        builtin!("reconnect", "reconnect-storm"),
+        builtin!("reconnect", "reconnect-storm-jitter"),
+        builtin!("reconnect", "graceful-drain"),
+        builtin!("fleets", "noisy-neighbour-group"),
+        builtin!("fleets", "ungraceful-exit"),
+        builtin!("fleets", "half-open-tcp"),
+        builtin!("fleets", "idle-proxy-timeout"),
+        builtin!("fleets", "mixed-fleet"),
+        builtin!("limits", "oversize-frame"),
+        builtin!("limits", "zombie-quota-lockout"),
         builtin!("upstream", "abuse-protection-missing-origin"),
         builtin!("upstream", "abuse-protection-401"),
         builtin!("upstream", "event-handler-not-found"),
@@ -108,6 +123,10 @@ pub fn builtins() -> &'static [Builtin] {
         builtin!("generator", "hold-5000"),
         builtin!("capacity", "tier-sizing"),
         builtin!("capacity", "breakpoint"),
+        builtin!("capacity", "fan-out"),
+        builtin!("capacity", "small-groups"),
+        builtin!("capacity", "rest-to-user"),
+        builtin!("capacity", "rest-broadcast"),
         builtin!("capacity", "safe-rate"),
         builtin!("capacity", "soak"),
     ];

@@ -6,13 +6,13 @@ use super::super::plan::{
     Traffic, UserPolicy,
 };
 use super::super::problem::{Place, Problem, suggestion};
-use super::super::units::{Count, Rate, Size};
+use super::super::units::{Amount, Count, Rate, Size};
 use super::roster::REST;
 use super::{At, Context};
 use crate::protocol::stamp::STAMP_BYTES;
 use crate::protocol::subprotocol::{ClientFrame, Payload};
 use crate::protocol::webhook::EventName;
-use crate::protocol::{HubSettings, Subprotocol};
+use crate::protocol::{CloseCategory, HubSettings, Subprotocol};
 
 /// Largest body of a REST call that the hub reads, in bytes.
 const REST_BODY_BYTES_MAX: u64 = 1024 * 1024;
@@ -31,7 +31,7 @@ pub(super) fn all(
     let mut streams: u32 = 0;
     for (name, at) in file.traffic.iter().filter_map(At::get).flat_map(|traffic| &traffic.0) {
         let (Some(name), Some(traffic)) = (name.get(), at.get()) else { continue };
-        if let Some(mut traffic) = one(context, name, traffic, populations, hub) {
+        if let Some(mut traffic) = one(context, name, traffic, (populations, hub), file) {
             traffic.stream_base = streams;
             streams = streams.saturating_add(traffic.streams());
             all.push(traffic);
@@ -44,15 +44,16 @@ fn one(
     context: &Context<'_>,
     name: &str,
     file: &TrafficFile,
-    populations: &[Option<Population>],
-    hub: &HubSettings,
+    (populations, hub): (&[Option<Population>], &HubSettings),
+    whole: &ScenarioFile,
 ) -> Option<Traffic> {
     let from = senders(context, &file.from, populations);
     let speaks = from.as_ref().map(|from| speaks(from, populations));
     let to = file.to.get();
     let to = to.and_then(|to| destination(context, file, to, from.as_ref(), populations));
     let rate = rate(context, &file.rate);
-    let size = size(context, file, from.as_ref(), speaks, hub);
+    let oversize = oversize(context, whole, from.as_ref());
+    let size = size(context, file, from.as_ref(), speaks, (hub, oversize));
     let start = context.start(file.start.as_ref());
     let until = context.until(start, file.until.as_ref());
     let may_be_acknowledged = speaks != Some(Speaks::Frames);
@@ -333,7 +334,7 @@ fn size(
     file: &TrafficFile,
     from: Option<&Senders>,
     speaks: Option<Speaks>,
-    hub: &HubSettings,
+    (hub, oversize): (&HubSettings, Oversize),
 ) -> Option<u32> {
     let at = &file.size;
     let &Size(bytes) = at.get()?;
@@ -350,7 +351,10 @@ fn size(
         Speaks::Rest | Speaks::Frames => 0,
         Speaks::Json => envelope_bytes(file),
     };
-    let (most, whose) = most_bytes(from?, hub);
+    let own = own_bytes(from?);
+    let hubs = (hub.limits.message_bytes, "the hub's limit, hub.limits.message,");
+    let is_meant = oversize == Oversize::Meant && bytes > hubs.0;
+    let (most, whose) = if hubs.0 <= own.0 && !is_meant { hubs } else { own };
     let fits = most.saturating_sub(envelope);
     if bytes > fits {
         let wrapped = match envelope {
@@ -387,17 +391,39 @@ fn envelope_bytes(file: &TrafficFile) -> u64 {
     frame.print().len() as u64
 }
 
-/// The least of the limits that a message meets on its way, and what it is called.
-fn most_bytes(from: &Senders, hub: &HubSettings) -> (u64, &'static str) {
-    let own = match from {
+/// The limit that a message meets before it is sent, and what it is called.
+fn own_bytes(from: &Senders) -> (u64, &'static str) {
+    match from {
         Senders::Rest => (REST_BODY_BYTES_MAX, "the largest body of a REST call"),
         Senders::Clients { .. } => {
             let room = OUTBOX_BYTES_MAX - CLIENT_FRAME_HEADER_BYTES_MAX;
             (room as u64, "what a client holds for sending")
         }
+    }
+}
+
+/// Whether messages may be larger than the hub takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Oversize {
+    /// It would be a mistake.
+    Mistake,
+    /// Their senders are expected to be dropped for it.
+    Meant,
+}
+
+fn oversize(context: &Context<'_>, whole: &ScenarioFile, from: Option<&Senders>) -> Oversize {
+    let Some(&Senders::Clients { population, .. }) = from else { return Oversize::Mistake };
+    let name = context.roster.0.get(usize::from(population)).map(|member| &member.name);
+    let expected = whole.expect.iter().filter_map(At::get).flat_map(|file| &file.populations);
+    let of_senders = expected.filter(|(of, _)| of.get() == name);
+    let mut closes = of_senders.filter_map(|(_, at)| at.get()?.closes.as_ref()?.get());
+    let is_listed = |(category, _): &(At<String>, At<Amount>)| {
+        category.get().is_some_and(|category| category == CloseCategory::BadRequest.name())
     };
-    let hubs = (hub.limits.message_bytes, "the hub's limit, hub.limits.message,");
-    if hubs.0 <= own.0 { hubs } else { own }
+    match closes.any(|closes| closes.0.iter().any(is_listed)) {
+        true => Oversize::Meant,
+        false => Oversize::Mistake,
+    }
 }
 
 fn in_flight(context: &Context<'_>, file: &TrafficFile, acknowledged: bool) -> Option<u32> {

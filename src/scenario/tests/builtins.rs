@@ -110,6 +110,9 @@ fn names_resolve_to_scenarios() {
     assert_eq!(names("Normal"), ["normal-baseline"]);
     assert_eq!(names("EventHandlerNotFound"), ["event-handler-not-found"]);
     assert_eq!(names("ServiceReload"), ["service-reload"]);
+    assert_eq!(names("Unauthorized"), ["token-expiry"]);
+    assert_eq!(names("Throttled"), ["reconnect-storm"]);
+    assert_eq!(names("BadRequest"), ["oversize-frame"]);
     assert_eq!(
         names("abuseprotectionresponsemissingallowedorigin"),
         ["abuse-protection-missing-origin"]
@@ -126,6 +129,7 @@ fn names_resolve_to_scenarios() {
         told("ping-timout")
     );
     assert!(told("drop").contains("did you mean `drops`?"));
-    assert!(told("BadRequest").contains("no built-in scenario shows BadRequest yet"));
+    let unseen = "no built-in scenario shows ServiceTransientError yet";
+    assert!(told("ServiceTransientError").contains(unseen));
     assert!(told("xyzzy").contains("there are `closed-by-app-server`"));
 }
