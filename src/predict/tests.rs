@@ -146,6 +146,16 @@ fn a_run_that_ends_too_soon_drops_nobody() {
 }
 
 #[test]
+fn who_sends_more_than_the_hub_takes_in_a_message_is_dropped_at_its_first() {
+    let mut plan = plan(vec![population("senders", 1)]);
+    plan.traffic.push(traffic(1.0, 2_048, ms(4_000)));
+    plan.hub.limits.message_bytes = 2_048;
+    assert_eq!(fates(&plan), [Fate::Leaves]);
+    plan.hub.limits.message_bytes = 2_047;
+    assert_eq!(fates(&plan), [dropped(BadRequest, 4_000, 5_000)]);
+}
+
+#[test]
 fn stalled_clients_of_a_busy_group_are_slow() {
     let Fate::Dropped { category: SlowClient, from, to } = fates(&slow_client())[1] else {
         panic!("{:?}", fates(&slow_client()))

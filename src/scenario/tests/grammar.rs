@@ -232,6 +232,24 @@ fn a_message_must_fit_with_its_frame_into_every_limit_on_its_way() {
 }
 
 #[test]
+fn a_message_may_be_too_large_for_the_hub_where_its_senders_are_expected_to_be_dropped_for_it() {
+    let told = |expected: &str, size: usize| {
+        let traffic = format!(
+            "[traffic.large]\nfrom = \"healthy[0]\"\nto = {{ group = \"room\" }}\nrate = \"1/s\"\n\
+             size = \"{size}B\"\n[hub]\nprofile = \"ci\"\n[expect.healthy]\n\
+             closes = {{ {expected} = 1, Normal = \"<=all\" }}"
+        );
+        let limit = set("hub.limits.message", "64KiB");
+        try_plan(&small(&traffic), &limit).err().map(|told| told.rendered).unwrap_or_default()
+    };
+    assert_eq!(told("BadRequest", (64 << 10) + 1), "");
+    assert!(told("Throttled", (64 << 10) + 1).contains("more than can be sent"));
+    // The frame around the data alone is not meant, and no client holds more than it can.
+    assert!(told("BadRequest", 64 << 10).contains("the hub's limit"));
+    assert!(told("BadRequest", plan::OUTBOX_BYTES_MAX).contains("what a client holds"));
+}
+
+#[test]
 fn traffic_names_its_senders_and_numbers_its_streams() {
     let plan = plan(&small(
         r#"
