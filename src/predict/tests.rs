@@ -515,8 +515,8 @@ fn every_shipped_scenario_expects_what_is_foretold() {
 }
 
 /// At its own size every drop that a scenario expects to the very row is foretold to the row, what
-/// it expects within bounds is not ruled out, and nothing else is foretold; but how many attempts to
-/// come back a limit of new connections refuses is not known.
+/// it expects within bounds is not ruled out, and nothing else is foretold; but it is not known how
+/// many attempts to come back a limit of new connections refuses.
 #[test]
 fn shipped_scenarios_are_foretold_to_the_row() {
     for (builtin, profile) in
