@@ -554,8 +554,8 @@ fn nonsense_is_refused_as_recorded() {
     });
 }
 
-/// 200 clients in groups of 20, who break a unit by what goes out.
-const BREAKS: [&str; 7] = ["plan", "--connections", "200", "--groups", "10x20", "--send", "2/s"];
+/// 100 clients in groups of 20, who break a unit by what goes out.
+const BREAKS: [&str; 7] = ["plan", "--connections", "100", "--groups", "5x20", "--send", "1/s"];
 
 #[test]
 fn the_sentence_says_what_was_run_and_not_more() {
@@ -604,6 +604,99 @@ fn the_runs_of_the_model_are_in_the_json_and_on_the_page() {
     }
     let without = json(&[&BREAKS[..], &["--size", "512"]].concat());
     assert!(without.get("consistency").is_none());
+}
+
+/// A workload file, run against the model.
+fn consistent(text: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("load.toml");
+    fs::write(&path, text).unwrap();
+    json(&["plan", path.to_str().unwrap(), "--consistency"])
+}
+
+#[test]
+fn groups_of_several_kinds_share_their_clients() {
+    let told = consistent(
+        r#"
+connections = 60
+[traffic.desks]
+to = { groups = { count = 20, members = 3 } }
+rate = "1/s"
+size = "200B"
+[traffic.halls]
+to = { groups = { count = 2, members = 30 } }
+rate = "0.5/s"
+size = "3KiB"
+[traffic.teams]
+to = { groups = { count = 30, members = 4 } }
+rate = "0.2/s"
+size = "1B"
+"#,
+    );
+    let part = &told["consistency"];
+    assert_eq!((&part["agrees"], &part["dimension"]), (&true.into(), &"together".into()), "{part}");
+    assert_eq!(part["runs"][0]["clients"], 60);
+}
+
+#[test]
+fn ghosts_get_what_everybody_gets_on_paper_and_in_the_model() {
+    let told = consistent(
+        r#"
+connections = 200
+[slack]
+ghosts = "10%"
+overlap = "40%"
+[traffic.news]
+to = "rest-broadcast"
+rate = "8/s"
+size = "2KiB"
+"#,
+    );
+    assert_eq!(told["load"]["traffic"][0]["receivers"], 300);
+    assert_eq!(told["consistency"]["agrees"], true, "{}", told["consistency"]);
+    assert_eq!(told["consistency"]["runs"][0]["clients"], 300);
+}
+
+#[test]
+fn a_message_that_takes_a_unit_longer_than_a_second_is_told_and_measured_by_that_time() {
+    let told = consistent(
+        r#"
+connections = 30
+[traffic.maps]
+to = "rest-to-user"
+rate = "1/min"
+size = "768KiB"
+"#,
+    );
+    // 768 KiB at 180 × 2 KiB a second.
+    let takes_us = 768.0 * 1_024.0 / (180.0 * 2_048.0) * 1e6;
+    let cautions = told["cautions"].to_string();
+    let said = "the 1 unit is then busy for 2.1 s (`maps` alone takes 2.1 s)";
+    assert!(cautions.contains(said) && cautions.contains("3 units of Standard_S1"), "{cautions}");
+    let part = &told["consistency"];
+    assert_eq!(part["agrees"], true, "{part}");
+    let planned = &part["runs"][0];
+    let p99_us = planned["p99_us"].as_f64().unwrap();
+    assert!((takes_us..takes_us * 1.01).contains(&p99_us), "{planned}");
+    assert!(planned["within_us"].as_f64().unwrap() >= p99_us, "{planned}");
+}
+
+#[test]
+fn a_message_that_no_client_of_a_run_can_send_is_refused_where_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("big.toml");
+    let text = "connections = 20\n[traffic.maps]\nto = \"everyone\"\nrate = \"1/min\"\n\
+                size = \"1MiB\"\n";
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let sent = ["plan", "--connections", "20", "--send", "1/min", "--size", "1MiB"];
+    for (arguments, place) in [(&["plan", path][..], "big.toml:5:8"), (&sent[..], "--size")] {
+        let refused = run(&[arguments, &["--consistency"]].concat());
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{why}");
+        assert!(why.contains(place) && why.contains("at most 1047552 bytes"), "{why}");
+        assert!(!why.contains("consistency.toml"), "{why}");
+    }
 }
 
 #[test]

@@ -55,12 +55,14 @@ pub fn flow(workload: &Workload, traffic: &Traffic) -> Flow {
         };
         (pattern, receivers)
     };
+    // The service sends to ghosts too, until it knows better.
+    let counted = workload.connections_counted();
     let (pattern, receivers) = match traffic.target {
         Target::Groups { members, .. } => group(members),
-        Target::Everyone => group(workload.connections),
+        Target::Everyone => group(counted),
         Target::Upstream => (Pattern::Echo, 1),
         Target::RestToUser => (Pattern::RestToUser, 1),
-        Target::RestBroadcast => (Pattern::RestBroadcast, workload.connections),
+        Target::RestBroadcast => (Pattern::RestBroadcast, counted),
     };
     let messages_in = traffic.senders as f64 * traffic.rate;
     Flow {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Tier;
+use super::scenario::NotRun;
 use super::table::unit_steps;
 use super::workload::{
     Asked, Growth, Inbound, Jitter, LiveTrace, Need, OwnMessages, Profile, Reconnect, Retry,
@@ -265,6 +266,34 @@ pub fn load(
     reading::read(source, &flags.list(), environment, |file: &WorkloadFile, problems| {
         Meaning { file, problems }.workload(&source.name)
     })
+}
+
+/// Tells where in the same file or flags it stands why a workload cannot be run; `None` when the
+/// place is not found.
+#[must_use]
+pub fn not_run(
+    source: &Source,
+    flags: &Flags,
+    environment: &dyn Fn(&str) -> Option<String>,
+    why: &NotRun,
+) -> Option<ScenarioErrors> {
+    let read = |file: &WorkloadFile, problems: &Problems| {
+        let kinds = file.traffic.as_ref().and_then(At::get).map_or(&[][..], |named| &named.0);
+        let of = |wanted: &String| {
+            let mut kinds = kinds.iter().filter(|(name, _)| name.get() == Some(wanted));
+            kinds.next().and_then(|(_, kind)| kind.get())
+        };
+        let place = match why {
+            NotRun::TooLarge { .. } => Some(file.connections.place),
+            NotRun::TooManyGroups { traffic } => of(traffic).map(|kind| kind.to.place),
+            NotRun::MessageTooLarge { traffic } => of(traffic).map(|kind| kind.size.place),
+        };
+        if let Some(place) = place {
+            let title = "--consistency cannot run this load";
+            problems.push(Problem::new(place, title).label(why.to_string()));
+        }
+    };
+    reading::read(source, &flags.list(), environment, read).err()
 }
 
 /// The JSON Schema of a workload file (draft 2020-12), for editors.

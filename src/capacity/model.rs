@@ -1,7 +1,12 @@
 //! What units of a tier carry, as a hub is told it: the model that `--consistency` runs against.
 
-use super::{Dimension, Direction, Measure, Pattern, Tier, Workload, capacities, connect_rate};
-use crate::protocol::throughput::{ConnectRate, Flow, PatternLimits, Throughput};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{
+    Dimension, Direction, Measure, Pattern, Tier, Workload, capacities, connect_rate, flows,
+};
+use crate::protocol::throughput::{Busy, ConnectRate, Flow, PatternLimits, Throughput};
 
 /// Stands for what is not bounded.
 const ANY: u64 = 1_000_000_000_000_000;
@@ -30,6 +35,22 @@ pub fn throughput(workload: &Workload, tier: Tier, units: u32) -> Throughput {
         small_below: u32::try_from(workload.revision.small_group_below()).unwrap_or(u32::MAX),
         ..Throughput::default()
     }
+}
+
+/// How long such a hub is busy when one message of every kind comes at the same instant. While
+/// messages of each kind come at even intervals and the shares of no second exceed the whole, no
+/// message waits longer, since more than this is never to be done: of each kind at most one message
+/// is ahead of its rate.
+#[must_use]
+pub fn at_once(workload: &Workload, tier: Tier, units: u32) -> Duration {
+    let limits = throughput(workload, tier, units).patterns;
+    let mut busy: BTreeMap<Pattern, Busy> = BTreeMap::new();
+    for flow in flows(workload) {
+        if let Some(limits) = limits.get(&flow.pattern) {
+            *busy.entry(flow.pattern).or_default() += limits.busy(flow.receivers, flow.size);
+        }
+    }
+    busy.values().map(Busy::fullest).sum()
 }
 
 /// The whole part; at least 1.

@@ -2,18 +2,30 @@
 
 use std::fmt::Write as _;
 
+use super::consistency::within;
 use super::{OwnMessages, Target, Tier, Traffic, Workload, throughput};
 use crate::protocol::stamp::STAMP_BYTES;
 use crate::protocol::throughput::{Flow, Throughput};
+use crate::scenario::plan::{GROUPS_MAX, OUTBOX_BYTES_MAX};
 
 /// Connections that a run may have: what a load of 100,000 may be raised to.
 pub const CONNECTIONS_MAX: u64 = 250_000;
 
-/// How long messages are sent once everybody is there, in seconds.
-const SENDING_S: f64 = 20.0;
+/// Payload of a client's message that a run can send: the frame around it has to fit as well.
+pub const CLIENT_MESSAGE_BYTES_MAX: u64 = OUTBOX_BYTES_MAX as u64 - 1_024;
+
+/// How long messages are sent once everybody is there, in times of what 99 % of them may take: a
+/// load that is 15 % too large is late by three times that in the end.
+const SENDING: f64 = 20.0;
+
+/// What a hub that is too full may take for what is left, in the same times.
+const DRAINING: f64 = 10.0;
 
 /// From the last arrival to the first message, in seconds.
 const SETTLING_S: f64 = 2.0;
+
+/// Name of the population that sends and is sent to.
+const CLIENTS: &str = "clients";
 
 /// Name of the group that everybody is in.
 const EVERYONE: &str = "everyone";
@@ -27,31 +39,24 @@ pub enum NotRun {
         /// How many it has.
         connections: u64,
     },
-    /// Rooms of different kinds of groups may not share clients.
-    #[error("its groups need {needed} clients, and there are {connections}")]
-    TooFewClients {
-        /// Clients of all groups.
-        needed: u64,
-        /// Connections.
-        connections: u64,
+    /// Too many groups.
+    #[error("all who are connected in groups of so many: more groups than one run may have")]
+    TooManyGroups {
+        /// The kind of message that comes past it.
+        traffic: String,
     },
-    /// More send than can.
-    #[error("`{traffic}` has {senders} senders, and {there} clients can send it")]
-    TooManySenders {
+    /// A client cannot send a message.
+    #[error("a client of a run sends at most {CLIENT_MESSAGE_BYTES_MAX} bytes in one message")]
+    MessageTooLarge {
         /// The kind of message.
         traffic: String,
-        /// Senders.
-        senders: u64,
-        /// Clients that can.
-        there: u64,
     },
 }
 
 /// A population of the scenario.
 struct Crowd {
-    name: String,
+    name: &'static str,
     count: u64,
-    rooms: Option<u64>,
     part: Part,
 }
 
@@ -65,26 +70,32 @@ enum Part {
 }
 
 /// The scenario of a workload's busiest hour on so many units of a tier, in the grammar of scenario
-/// files. Everybody connects as fast as the hub lets them in, then messages are sent for 20 s.
+/// files. Everybody connects as fast as the hub lets them in, then messages are sent for 20 s, or
+/// longer where the units need more than a second for one message.
 ///
 /// # Errors
 ///
-/// When the workload is too large for one run, or contradicts itself as a crowd of clients.
+/// When the workload is too large for one run, or a message for one client.
 pub fn scenario(workload: &Workload, tier: Tier, units: u32) -> Result<String, NotRun> {
     let crowds = crowds(workload)?;
+    let rooms = rooms(workload)?;
     let limits = throughput(workload, tier, units);
     let per_second = limits.connects.map_or(u32::MAX, |rate| rate.per_second);
     let count: u64 = crowds.iter().map(|crowd| crowd.count).sum();
     #[expect(clippy::cast_precision_loss, reason = "at most 250,000")]
     let arriving = count as f64 / f64::from(per_second);
     let start = (arriving + SETTLING_S).ceil();
+    let within = within(workload, tier, units).as_secs_f64();
+    let until = (start + SENDING * within).ceil();
     let mut text = format!(
         "# {} on {units} units, {}. The hub is a model of those units, not Azure.\n\
-         title = {:?}\nduration = \"{}s\"\n",
+         title = {:?}\nduration = \"{}s\"\ngrace = \"{}s\"\n",
         workload.title,
         tier_name(tier),
         workload.title,
-        start + SENDING_S + 10.0,
+        (until + DRAINING * within).ceil(),
+        // A run ends early when nothing more is to come; the last message has its time then too.
+        (DRAINING * within).ceil(),
     );
     hub(&mut text, tier, units, &limits);
     let echoes = workload.traffic.iter().any(|traffic| traffic.target == Target::Upstream);
@@ -104,16 +115,16 @@ pub fn scenario(workload: &Workload, tier: Tier, units: u32) -> Result<String, N
              arrival = {{ rate = \"{per_second}/s\", start = \"{begin}ms\" }}\n",
             crowd.name, crowd.count
         );
-        if let Some(members) = crowd.rooms {
-            let _ = writeln!(text, "rooms = {members}");
+        if crowd.part == Part::Clients && !rooms.is_empty() {
+            let _ = writeln!(text, "rooms = {rooms:?}");
         }
-        if to_everyone && crowd.part == Part::Clients {
+        if to_everyone {
             let _ = writeln!(text, "groups = [{EVERYONE:?}]");
         }
         before += crowd.count;
     }
     for (number, kind) in workload.traffic.iter().enumerate() {
-        traffic(&mut text, number, kind, &crowds, start)?;
+        traffic(&mut text, number, kind, workload.connections, (start, until))?;
     }
     for crowd in &crowds {
         let _ = write!(text, "\n[expect.{}]\ncloses = {{ Normal = \"all\" }}\n", crowd.name);
@@ -126,31 +137,29 @@ fn crowds(workload: &Workload) -> Result<Vec<Crowd>, NotRun> {
     if connections > CONNECTIONS_MAX {
         return Err(NotRun::TooLarge { connections });
     }
-    let mut crowds = Vec::new();
-    for (number, traffic) in workload.traffic.iter().enumerate() {
-        if let Target::Groups { count, members } = traffic.target {
-            let count = count.saturating_mul(members);
-            crowds.push(Crowd {
-                name: format!("rooms{number}"),
-                count,
-                rooms: Some(members),
-                part: Part::Clients,
-            });
+    let clients = workload.connections;
+    let all = [
+        Crowd { name: CLIENTS, count: clients, part: Part::Clients },
+        Crowd { name: "slack", count: connections.saturating_sub(clients), part: Part::Slack },
+    ];
+    Ok(all.into_iter().filter(|crowd| crowd.count > 0).collect())
+}
+
+/// Sizes of groups, each once: every client is in one group of each.
+fn rooms(workload: &Workload) -> Result<Vec<u64>, NotRun> {
+    let (mut sizes, mut groups) = (Vec::new(), 0);
+    for traffic in &workload.traffic {
+        if let Target::Groups { members, .. } = traffic.target
+            && !sizes.contains(&members)
+        {
+            groups += workload.connections.div_ceil(members.max(1));
+            if groups >= GROUPS_MAX as u64 {
+                return Err(NotRun::TooManyGroups { traffic: traffic.name.clone() });
+            }
+            sizes.push(members);
         }
     }
-    let needed: u64 = crowds.iter().map(|crowd| crowd.count).fold(0, u64::saturating_add);
-    let clients = workload.connections;
-    if needed > clients {
-        return Err(NotRun::TooFewClients { needed, connections: clients });
-    }
-    let rest = [
-        ("others", clients - needed, Part::Clients),
-        ("slack", connections.saturating_sub(clients), Part::Slack),
-    ];
-    for (name, count, part) in rest.into_iter().filter(|(_, count, _)| *count > 0) {
-        crowds.push(Crowd { name: name.into(), count, rooms: None, part });
-    }
-    Ok(crowds)
+    Ok(sizes)
 }
 
 fn hub(text: &mut String, tier: Tier, units: u32, limits: &Throughput) {
@@ -176,47 +185,42 @@ fn hub(text: &mut String, tier: Tier, units: u32, limits: &Throughput) {
     }
 }
 
+/// One kind of message. A group of the same size is as good as another for a hub, and so is a
+/// sender: where there are fewer than the workload speaks of, those send as many messages.
 fn traffic(
     text: &mut String,
     number: usize,
     kind: &Traffic,
-    crowds: &[Crowd],
-    start: f64,
+    clients: u64,
+    (start, until): (f64, f64),
 ) -> Result<(), NotRun> {
-    let rooms = format!("rooms{number}");
-    let senders = match kind.target {
-        Target::Groups { .. } => crowds.iter().find(|crowd| crowd.name == rooms),
-        _ => {
-            let clients = crowds.iter().filter(|crowd| crowd.part == Part::Clients);
-            clients.max_by_key(|crowd| crowd.count)
-        }
-    };
-    let there = senders.map_or(0, |crowd| crowd.count);
     let is_by_rest = matches!(kind.target, Target::RestToUser | Target::RestBroadcast);
-    if !is_by_rest && kind.senders > there {
-        let traffic = kind.name.clone();
-        return Err(NotRun::TooManySenders { traffic, senders: kind.senders, there });
+    if !is_by_rest && kind.size > CLIENT_MESSAGE_BYTES_MAX {
+        return Err(NotRun::MessageTooLarge { traffic: kind.name.clone() });
     }
-    let name = senders.map_or("others", |crowd| crowd.name.as_str());
+    let there = match kind.target {
+        // Only of whole groups.
+        Target::Groups { count, members } => count.min(clients / members.max(1)) * members,
+        _ => clients,
+    };
+    let senders = if is_by_rest { 1 } else { kind.senders.min(there).max(1) };
     let to = match kind.target {
-        Target::Groups { .. } => "{ rooms = {} }".to_owned(),
+        Target::Groups { members, .. } => format!("{{ rooms = {members} }}"),
         Target::Everyone => format!("{{ group = {EVERYONE:?} }}"),
         Target::Upstream => "{ event = \"echo\" }".to_owned(),
-        Target::RestToUser => format!("{{ users = {name:?} }}"),
+        Target::RestToUser => format!("{{ users = {CLIENTS:?} }}"),
         Target::RestBroadcast => "{ everybody = {} }".to_owned(),
     };
+    let from = if is_by_rest { "rest".to_owned() } else { format!("{CLIENTS}[0..{senders}]") };
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-    let (from, rate) = match is_by_rest {
-        true => ("rest".to_owned(), kind.rate * kind.senders as f64),
-        false => (format!("{name}[0..{}]", kind.senders), kind.rate),
-    };
+    let rate = kind.rate * kind.senders as f64 / senders as f64;
     let _ = write!(
         text,
         "\n[traffic.t{number}] # {}\nfrom = {from:?}\nto = {to}\nrate = \"{rate}/s\"\n\
          size = \"{}B\"\nstart = \"{start}s\"\nuntil = \"{}s\"\n",
         kind.name.replace(['\n', '\r'], " "),
         kind.size.max(STAMP_BYTES as u64),
-        start + SENDING_S,
+        until,
     );
     match (kind.target, kind.own) {
         (Target::Groups { .. } | Target::Everyone, OwnMessages::Withheld) => {
@@ -233,5 +237,30 @@ const fn tier_name(tier: Tier) -> &'static str {
         Tier::Free => "free",
         Tier::Standard => "standard",
         Tier::Premium => "premium",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capacity::at_once;
+    use crate::scenario::{Overrides, Source, load};
+
+    #[test]
+    fn a_last_message_that_takes_long_has_its_time_before_everybody_leaves() {
+        let traffic = Traffic {
+            name: "maps".to_owned(),
+            target: Target::Everyone,
+            senders: 1,
+            rate: 0.017,
+            size: 65_536,
+            own: OwnMessages::Withheld,
+        };
+        let workload = Workload { traffic: vec![traffic], ..Workload::idle("maps", 2_505) };
+        let text = scenario(&workload, Tier::Standard, 4).unwrap();
+        let source = Source { name: "maps".to_owned(), origin: "maps".to_owned(), text };
+        let plan = load(&source, &Overrides::default(), &|_| None).unwrap();
+        let takes = at_once(&workload, Tier::Standard, 4);
+        assert!(takes.as_secs_f64() > 6.0 && plan.grace > takes, "{takes:?} {:?}", plan.grace);
     }
 }

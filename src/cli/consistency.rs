@@ -8,7 +8,7 @@ use tokio::task::LocalSet;
 use super::interrupt::Interrupts;
 use super::session::{Context, Done, Keep};
 use super::{CliError, say, world};
-use crate::capacity::{self, Consistency, Course, Observed, Trial, Workload};
+use crate::capacity::{self, Consistency, Course, NotRun, Observed, Trial, Workload};
 use crate::engine::Shards;
 use crate::measure::LatencyKind;
 use crate::net::Clock;
@@ -18,13 +18,17 @@ use crate::report::recorder::Latest;
 use crate::report::{RunFile, words};
 use crate::scenario::{self, Overrides, Plan, Source};
 
-/// Runs the course of the units that are recommended and tells what it showed.
+/// Runs the course of the units that are recommended and tells what it showed. `refused` says why
+/// a workload cannot be run where its user wrote it.
 ///
 /// # Errors
 ///
 /// When nothing is recommended or nothing can break, when the workload cannot be run as a scenario,
 /// or is interrupted.
-pub fn main(workload: &Workload) -> Result<Consistency, CliError> {
+pub fn main(
+    workload: &Workload,
+    refused: &dyn Fn(&NotRun) -> CliError,
+) -> Result<Consistency, CliError> {
     let sizing = capacity::size(workload);
     let Some(rung) = sizing.fitting() else {
         return Err(CliError::Usage("--consistency needs units that carry the load".to_owned()));
@@ -33,7 +37,7 @@ pub fn main(workload: &Workload) -> Result<Consistency, CliError> {
         return Err(CliError::Usage("--consistency needs a load that can break".to_owned()));
     };
     // Known before anything runs.
-    let plans = course.trials.iter().map(|step| plan(&course, step));
+    let plans = course.trials.iter().map(|step| plan(&course, step, refused));
     let plans = plans.collect::<Result<Vec<_>, _>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -57,10 +61,18 @@ pub fn main(workload: &Workload) -> Result<Consistency, CliError> {
     Ok(Consistency::of(&course, &seen))
 }
 
-fn plan(course: &Course, step: &Trial) -> Result<Plan, CliError> {
+fn plan(
+    course: &Course,
+    step: &Trial,
+    refused: &dyn Fn(&NotRun) -> CliError,
+) -> Result<Plan, CliError> {
     let text = capacity::scenario(&step.workload, course.tier, course.units)
-        .map_err(|why| CliError::Usage(format!("--consistency: {why}")))?;
-    let source = Source { name: "consistency".into(), origin: "consistency.toml".into(), text };
+        .map_err(|why| refused(&why))?;
+    let source = Source {
+        name: "consistency".into(),
+        origin: "the scenario that squall made of the workload".into(),
+        text,
+    };
     Ok(scenario::load(&source, &Overrides::default(), &|_| None)?)
 }
 

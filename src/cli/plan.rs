@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use super::{CliError, Exit, consistency, print};
-use crate::capacity::{self, Flags, Workload};
+use crate::capacity::{self, Assumption, Basis, Flags, NotRun, Workload};
 use crate::net::Clock;
 use crate::protocol::resource_log;
 use crate::report::capacity::{self as told, Detail, Taken};
@@ -174,6 +174,9 @@ impl SentArguments {
     }
 }
 
+/// What the load of a run rests on, and what was assumed in its place.
+type Taking = Option<(Basis, Vec<Assumption>)>;
+
 impl PlanArguments {
     /// What is sent is told once: by flags, by a file or by a run.
     fn told_once(&self) -> Result<(), CliError> {
@@ -220,31 +223,43 @@ impl PlanArguments {
         }
     }
 
-    fn workload(&self) -> Result<Workload, CliError> {
+    /// Where the workload is told, and what of it was taken from a run.
+    fn told(&self) -> Result<(Source, Taking), CliError> {
         self.told_once()?;
-        let environment = |name: &str| std::env::var(name).ok();
-        let load = |source: &Source| capacity::load(source, &self.flags(), &environment);
         if let Some(path) = &self.file {
-            return Ok(load(&source_of(path)?)?);
+            return Ok((source_of(path)?, None));
         }
         let Some(run) = &self.from else {
-            return Ok(load(&Source {
+            let source = Source {
                 name: "the workload of the command line".to_owned(),
                 origin: "command line".to_owned(),
                 text: String::new(),
-            })?);
+            };
+            return Ok((source, None));
         };
         let Taken { text, basis, notes } = taken(run)?;
         let name = run.display().to_string();
         let origin = format!("the load of {name}");
-        let workload = load(&Source { name, origin, text })?;
-        Ok(Workload { basis, taken: notes, ..workload })
+        Ok((Source { name, origin, text }, Some((basis, notes))))
     }
+
+    fn workload(&self, source: &Source, taken: Taking) -> Result<Workload, CliError> {
+        let workload = capacity::load(source, &self.flags(), &environment)?;
+        Ok(match taken {
+            Some((basis, taken)) => Workload { basis, taken, ..workload },
+            None => workload,
+        })
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Prints what a workload comes to.
 pub fn main(arguments: &PlanArguments) -> Result<Exit, CliError> {
-    let workload = arguments.workload()?;
+    let (source, taken) = arguments.told()?;
+    let workload = arguments.workload(&source, taken)?;
     let prices = match &arguments.prices {
         Some(path) => {
             let today = today()?;
@@ -260,7 +275,11 @@ pub fn main(arguments: &PlanArguments) -> Result<Exit, CliError> {
         print(&told::text(&workload, &estimate, detail));
     }
     if arguments.consistency {
-        let consistency = consistency::main(&workload)?;
+        let refused = |why: &NotRun| {
+            let told = capacity::not_run(&source, &arguments.flags(), &environment, why);
+            told.map_or_else(|| CliError::Usage(format!("--consistency: {why}")), CliError::from)
+        };
+        let consistency = consistency::main(&workload, &refused)?;
         if !arguments.json {
             print(&told::consistency(&consistency));
         }

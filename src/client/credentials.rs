@@ -9,7 +9,7 @@ use crate::protocol::attempt::ATTEMPT_PARAMETER;
 use crate::protocol::token::{Claims, sign};
 use crate::protocol::{AttemptId, Subprotocol};
 use crate::scenario::Plan;
-use crate::scenario::plan::{Destination, TokenPolicy, Traffic, UserPolicy};
+use crate::scenario::plan::{Destination, GroupIndex, TokenPolicy, Traffic, UserPolicy};
 use crate::secret::Secret;
 
 /// What need not be escaped in a path segment or a query value (RFC 3986, unreserved).
@@ -21,7 +21,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub fn claims(plan: &Plan, population: u16, index: u32, audience: String, now_s: u64) -> Claims {
     let members = &plan.populations[usize::from(population)];
     let (TokenPolicy::Minted { lifetime } | TokenPolicy::Once { lifetime }) = members.token;
-    let group = |index: u16| plan.groups[usize::from(index)].clone();
+    let group = |index: GroupIndex| plan.groups[index as usize].clone();
     let (mut roles, mut groups) = (Vec::new(), Vec::new());
     match members.protocol {
         Subprotocol::Simple => groups.extend(members.groups_of(index).map(group)),

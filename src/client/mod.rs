@@ -202,7 +202,7 @@ impl Identity {
         let is_to = |traffic: &Traffic| match &traffic.to {
             Destination::Group(to) => *to == group,
             Destination::Rooms(rooms) => {
-                self.population().rooms == Some(*rooms) && rooms.of(self.index) == group
+                self.population().rooms.contains(rooms) && rooms.of(self.index) == group
             }
             Destination::Users { .. } | Destination::Everybody | Destination::Event { .. } => false,
         };

@@ -266,7 +266,7 @@ impl Publisher {
 fn json_frame(me: &Identity, settings: &Traffic, ack_id: Option<u64>, data: String) -> String {
     let payload = Payload::Text(data);
     let to_group = |group: GroupIndex, payload| ClientFrame::SendToGroup {
-        group: me.shard.plan.groups[usize::from(group)].clone(),
+        group: me.shard.plan.groups[group as usize].clone(),
         ack_id,
         no_echo: settings.no_echo,
         payload,

@@ -125,7 +125,7 @@ impl Talk {
     fn ask_to_join(&mut self, me: &Identity, group: GroupIndex) {
         self.last_ack_id += 1;
         self.joins.push((self.last_ack_id, group));
-        let name = me.shard.plan.groups[usize::from(group)].clone();
+        let name = me.shard.plan.groups[group as usize].clone();
         let frame = ClientFrame::JoinGroup { group: name, ack_id: Some(self.last_ack_id) };
         self.outbox.push(Opcode::Text, frame.print().as_bytes());
     }

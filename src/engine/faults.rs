@@ -46,7 +46,7 @@ pub(super) fn describe(plan: &Plan, fault: &Fault) -> String {
             format!("REST close of {} connections of {:?}", some(*count), population(*of))
         }
         Fault::CloseGroup { group, .. } => {
-            format!("REST close of group {:?}", plan.groups[usize::from(*group)])
+            format!("REST close of group {:?}", plan.groups[*group as usize])
         }
         Fault::CloseUser { population: of, .. } => {
             format!("REST close of the user of {:?}", population(*of))
@@ -126,7 +126,7 @@ async fn close_group(
 ) -> Result<Option<u64>, FaultError> {
     let operation = Operation::CloseGroupConnections {
         hub: hands.plan.hub_name.clone(),
-        group: hands.plan.groups[usize::from(group)].clone(),
+        group: hands.plan.groups[group as usize].clone(),
     };
     let members = (0..)
         .zip(&hands.plan.populations)

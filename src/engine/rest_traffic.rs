@@ -84,7 +84,7 @@ fn addressed(hands: &Hands, settings: &Traffic, number: u32) -> Option<Addressed
     let hub = hands.plan.hub_name.clone();
     let (operation, position, sequence) = match &settings.to {
         Destination::Group(group) => {
-            let group = hands.plan.groups[usize::from(*group)].clone();
+            let group = hands.plan.groups[*group as usize].clone();
             (Operation::SendToGroup { hub, group }, 0, number)
         }
         Destination::Users { of, count } => {

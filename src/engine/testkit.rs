@@ -46,7 +46,7 @@ fn population(number: u16, count: u32) -> Population {
         arrival: Arrival::Open { start: Duration::ZERO, schedule: ArrivalSchedule::Burst },
         protocol: Subprotocol::Json,
         groups: vec![0],
-        rooms: None,
+        rooms: Vec::new(),
         user: UserPolicy::PerClient,
         behaviours: Vec::new(),
         buffers: SocketBuffers::default(),

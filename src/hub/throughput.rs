@@ -1,8 +1,13 @@
 //! The model of how much a hub can do per second (see [`crate::protocol::throughput`]): messages
 //! that come faster than that wait for their turn here, before they reach any queue.
 //!
-//! A message may go on at the instant from which the hub is free for it, so that a hub below its
-//! limits delays nothing. No message that waits is overtaken.
+//! A message goes on at the instant at which the hub is done with it and with all that came before
+//! it: one that is large enough to keep the hub busy for three seconds reaches nobody sooner, even
+//! on a hub that has nothing else to do. No message is overtaken.
+//!
+//! Each measure of a pattern works off what came of it by itself, side by side with the others;
+//! what it did not use while nothing came is gone. Patterns share the hub's time: while it works
+//! for one it does nothing for another.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,22 +20,55 @@ use tokio::time::Instant;
 use super::connection::{Connection, Serial};
 use super::fan_out::{self, Message};
 use super::state::Hub;
-use crate::protocol::throughput::{ConnectRate, Pattern, PatternCounters, PatternLimits};
+use crate::protocol::throughput::{Busy, ConnectRate, Pattern, PatternCounters, PatternLimits};
 
 /// As many messages wait as may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("As many messages wait for their turn as may on this hub.")]
 pub struct Overloaded;
 
-/// When the hub is free, who waits for it, and what it has done.
+/// What the hub has to do, who waits for it, and what it has done.
 #[derive(Debug, Default)]
 pub struct Throughput {
-    free: Cell<Option<Instant>>,
+    backlog: RefCell<Backlog>,
     counters: RefCell<BTreeMap<Pattern, PatternCounters>>,
     waiting: RefCell<BTreeMap<(Instant, u64), Waiting>>,
     numbered: Cell<u64>,
     earlier: Notify,
     tokens: Cell<Option<Tokens>>,
+}
+
+/// What the hub is not done with yet.
+#[derive(Debug, Default)]
+struct Backlog {
+    /// When it was so much; before the first message nothing is to be done.
+    at: Option<Instant>,
+    work: BTreeMap<Pattern, Busy>,
+}
+
+impl Backlog {
+    /// Until everything is done, if nothing more comes.
+    fn whole(&self) -> Duration {
+        self.work.values().map(Busy::fullest).sum()
+    }
+
+    /// Works until `now`: patterns have their parts of the time by what is to be done of each.
+    fn work_until(&mut self, now: Instant) {
+        let passed = self.at.replace(now).map_or(Duration::ZERO, |at| now - at);
+        let whole = self.whole();
+        if passed >= whole {
+            self.work.clear();
+            return;
+        }
+        // Parts are differences of rounded sums, so that they make up the time to the nanosecond.
+        let share = |upto: Duration| upto.as_nanos() * passed.as_nanos() / whole.as_nanos();
+        let mut upto = Duration::ZERO;
+        for busy in self.work.values_mut() {
+            let from = upto;
+            upto += busy.fullest();
+            busy.pass(u64::try_from(share(upto) - share(from)).unwrap_or(u64::MAX));
+        }
+    }
 }
 
 /// A message that waits for its turn.
@@ -51,7 +89,7 @@ struct Tokens {
 impl Throughput {
     /// Counts start at nothing and nobody waits: the hub is free.
     pub fn restart(&self) {
-        self.free.set(None);
+        *self.backlog.borrow_mut() = Backlog::default();
         self.counters.borrow_mut().clear();
         self.waiting.borrow_mut().clear();
         self.tokens.set(None);
@@ -80,10 +118,7 @@ impl Throughput {
         may
     }
 
-    /// The instant at which a message may go on; `None` is now.
-    ///
-    /// It keeps the hub busy for as long as it makes the fullest measure of its pattern fuller, so
-    /// that over a while a pattern takes what its fullest measure says, however messages differ.
+    /// The instant at which the hub is done with a message; `None` is now.
     fn turn(
         &self,
         pattern: Pattern,
@@ -92,22 +127,23 @@ impl Throughput {
         payload_bytes: u64,
     ) -> Option<Instant> {
         let now = Instant::now();
+        let busy = limits.busy(copies, payload_bytes);
+        let mut backlog = self.backlog.borrow_mut();
+        backlog.work_until(now);
+        let wait = backlog.whole();
+        *backlog.work.entry(pattern).or_default() += busy;
         let mut counters = self.counters.borrow_mut();
         let counters = counters.entry(pattern).or_default();
         counters.messages += 1;
         counters.deliveries += copies;
-        let before = counters.busy.fullest();
-        counters.busy += limits.busy(copies, payload_bytes);
-        let turn = self.free.get().map_or(now, |free| free.max(now));
-        self.free.set(Some(turn + (counters.busy.fullest() - before)));
-        let wait = turn - now;
-        if wait.is_zero() {
-            return None;
+        counters.busy += busy;
+        if !wait.is_zero() {
+            counters.waited += 1;
+            let wait_us = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+            counters.longest_wait_us = counters.longest_wait_us.max(wait_us);
         }
-        counters.waited += 1;
-        let wait_us = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
-        counters.longest_wait_us = counters.longest_wait_us.max(wait_us);
-        Some(turn)
+        let until_done = backlog.whole();
+        (!until_done.is_zero()).then(|| now + until_done)
     }
 
     fn refuse(&self, pattern: Pattern) {
@@ -146,7 +182,7 @@ pub fn pattern_of_group(hub: &Hub, members: usize) -> Pattern {
     if members < small_below as usize { Pattern::SmallGroup } else { Pattern::BigGroup }
 }
 
-/// Delivers a message when it is its turn: at once on a hub without limits.
+/// Delivers a message when the hub is done with it: at once on a hub without limits.
 pub fn deliver(
     hub: &Hub,
     pattern: Pattern,
@@ -176,7 +212,7 @@ pub fn deliver(
     Ok(())
 }
 
-/// Delivers what has waited long enough, for as long as the hub lives.
+/// Delivers what the hub is done with, for as long as it lives.
 pub async fn run(hub: Rc<Hub>) {
     loop {
         match hub.throughput.first() {
@@ -212,16 +248,18 @@ mod tests {
     async fn messages_below_the_limit_do_not_wait_and_those_past_it_wait_ever_longer() {
         let model = Throughput::default();
         let limits = limits(100);
+        let own = Duration::from_millis(20);
         let start = Instant::now();
         for n in 0..50_u32 {
-            tokio::time::sleep_until(start + Duration::from_millis(20) * n).await;
-            assert_eq!(model.turn(Pattern::BigGroup, &limits, 2, 10), None, "message {n}");
+            tokio::time::sleep_until(start + own * n).await;
+            let done = model.turn(Pattern::BigGroup, &limits, 2, 10);
+            assert_eq!(done, Some(Instant::now() + own), "message {n}");
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         let now = Instant::now();
         for n in 0..50_u32 {
-            let turn = model.turn(Pattern::BigGroup, &limits, 2, 10).unwrap_or(now);
-            assert_eq!(turn - now, Duration::from_millis(20) * n);
+            let done = model.turn(Pattern::BigGroup, &limits, 2, 10);
+            assert_eq!(done, Some(now + own * (n + 1)));
         }
         let counters = model.counters()[&Pattern::BigGroup];
         assert_eq!((counters.messages, counters.deliveries, counters.waited), (100, 200, 49));
@@ -229,14 +267,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_message_takes_its_own_time_on_a_hub_that_has_nothing_else_to_do() {
+        let model = Throughput::default();
+        let now = Instant::now();
+        let seconds = |seconds| Some(now + Duration::from_secs(seconds));
+        assert_eq!(model.turn(Pattern::RestBroadcast, &limits(100), 400, 10), seconds(4));
+        assert_eq!(model.turn(Pattern::RestBroadcast, &limits(100), 100, 10), seconds(5));
+        assert_eq!(model.counters()[&Pattern::RestBroadcast].waited, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_patterns_ask_for_adds_up() {
         let model = Throughput::default();
-        assert_eq!(model.turn(Pattern::BigGroup, &limits(100), 50, 10), None);
         let now = Instant::now();
-        let turn = model.turn(Pattern::SmallGroup, &limits(10), 5, 10);
-        assert_eq!(turn, Some(now + Duration::from_millis(500)));
-        let turn = model.turn(Pattern::BigGroup, &limits(100), 1, 10);
-        assert_eq!(turn, Some(now + Duration::from_secs(1)));
+        let ms = |ms| Some(now + Duration::from_millis(ms));
+        assert_eq!(model.turn(Pattern::BigGroup, &limits(100), 50, 10), ms(500));
+        assert_eq!(model.turn(Pattern::SmallGroup, &limits(10), 5, 10), ms(1_000));
+        assert_eq!(model.turn(Pattern::BigGroup, &limits(100), 1, 10), ms(1_010));
+        tokio::time::advance(Duration::from_millis(400)).await;
+        assert_eq!(model.turn(Pattern::SmallGroup, &limits(10), 1, 10), ms(1_110));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(model.turn(Pattern::SmallGroup, &limits(10), 1, 10), ms(1_500));
     }
 
     #[tokio::test(start_paused = true)]
@@ -250,7 +301,21 @@ mod tests {
             model.turn(Pattern::SmallGroup, &limits, if n % 2 == 0 { 1 } else { 11 }, 10);
         }
         let turn = model.turn(Pattern::SmallGroup, &limits, 1, 10);
-        assert_eq!(turn, Some(now + Duration::from_secs(2)));
+        assert_eq!(turn, Some(now + Duration::from_millis(2_010)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_measure_did_not_use_is_no_credit_for_a_burst() {
+        let model = Throughput::default();
+        let flow = |messages| Flow { messages, bytes: 1_000_000_000 };
+        let limits = PatternLimits { inbound: flow(100), outbound: flow(1_000) };
+        // A minute full of messages in, with hardly any out.
+        for _ in 0..6_000 {
+            model.turn(Pattern::SmallGroup, &limits, 1, 10);
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        let done = model.turn(Pattern::SmallGroup, &limits, 5_000, 10);
+        assert_eq!(done, Some(Instant::now() + Duration::from_secs(5)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -50,7 +50,7 @@ pub(crate) fn population(name: &str, count: u32) -> Population {
         arrival: Arrival::Open { start: Duration::ZERO, schedule: ArrivalSchedule::Burst },
         protocol: Subprotocol::Simple,
         groups: vec![0],
-        rooms: None,
+        rooms: Vec::new(),
         user: UserPolicy::PerClient,
         behaviours: Vec::new(),
         buffers: SocketBuffers::default(),

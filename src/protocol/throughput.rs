@@ -4,8 +4,10 @@
 //! a second (performance guide; service-side facts, 4.7) and calls it no hard limit. What happens
 //! past it is not published. The model here is Squall's own: the hub is one server that takes
 //! messages one after the other. A pattern keeps it as busy as the fullest of its four measures
-//! (messages and bytes, in and out) says, and what several patterns ask of it adds up. Past the
-//! limit messages wait longer and longer, and nothing else happens.
+//! (messages and bytes, in and out) says, and what several patterns ask of it adds up. A message
+//! goes out when the server is done with it, all its copies at once: below the limit after the time
+//! that it takes by itself. Past the limit messages wait longer and longer, and nothing else
+//! happens.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -127,6 +129,16 @@ impl Busy {
     }
 }
 
+impl Busy {
+    /// So much less by each measure, down to nothing.
+    pub const fn pass(&mut self, ns: u64) {
+        self.messages_in_ns = self.messages_in_ns.saturating_sub(ns);
+        self.bytes_in_ns = self.bytes_in_ns.saturating_sub(ns);
+        self.messages_out_ns = self.messages_out_ns.saturating_sub(ns);
+        self.bytes_out_ns = self.bytes_out_ns.saturating_sub(ns);
+    }
+}
+
 impl std::ops::AddAssign for Busy {
     fn add_assign(&mut self, more: Self) {
         self.messages_in_ns = self.messages_in_ns.saturating_add(more.messages_in_ns);
@@ -155,7 +167,7 @@ pub struct Throughput {
     pub patterns: BTreeMap<Pattern, PatternLimits>,
     /// A group with fewer members than this is small.
     pub small_below: u32,
-    /// Messages that wait for their turn, at most; further ones are refused.
+    /// Messages that the hub is not done with, at most; further ones are refused.
     pub waiting: u32,
 }
 

@@ -517,7 +517,7 @@ pub fn fault(plan: &Plan, value: &Fault) -> String {
         }
         Fault::CloseGroup { group, .. } => format!(
             "the application closes group {}",
-            plan.groups.get(usize::from(*group)).map_or("?", String::as_str)
+            plan.groups.get(*group as usize).map_or("?", String::as_str)
         ),
         Fault::CloseUser { population: index, .. } => {
             format!("the application closes a user of {}", population(*index))
@@ -553,7 +553,7 @@ pub fn traffic(plan: &Plan, value: &Traffic) -> String {
     };
     let to = match &value.to {
         Destination::Group(group) => {
-            let group = plan.groups.get(usize::from(*group)).map_or("?", String::as_str);
+            let group = plan.groups.get(*group as usize).map_or("?", String::as_str);
             format!("to group {group}")
         }
         Destination::Rooms(rooms) => format!("to its room of {}", rooms.members),

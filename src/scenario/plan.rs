@@ -23,7 +23,10 @@ pub use upstream::*;
 /// Index of a population in [`Plan::populations`].
 pub type PopulationIndex = u16;
 /// Index of a group in [`Plan::groups`].
-pub type GroupIndex = u16;
+pub type GroupIndex = u32;
+
+/// Groups and rooms in one plan, at most.
+pub const GROUPS_MAX: usize = 1_000_000;
 
 /// What a run does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -131,8 +134,8 @@ pub struct Population {
     /// Groups that all of them are in while connected.
     pub groups: Vec<GroupIndex>,
     /// Groups of their own that they are dealt out to besides.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rooms: Option<Rooms>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<Rooms>,
     /// User ids.
     pub user: UserPolicy,
     /// What they do or fail to do; empty is steady.

@@ -1,10 +1,12 @@
 //! What an estimate takes for granted, and what its reader must know.
 
+use super::super::WITHIN;
 use super::super::bill::BILLED_BYTES;
 use super::super::demand::{flows, traced_records};
 use super::super::dimension::{Direction, Pattern};
-use super::super::table::measured;
-use super::super::workload::{Asked, Basis, Inbound, LiveTrace, Need, Workload};
+use super::super::model::at_once;
+use super::super::table::{measured, sku, unit_steps};
+use super::super::workload::{Asked, Basis, Inbound, LiveTrace, Need, Traffic, Workload};
 use super::{Assumption, Estimate, Resource, Revisions};
 use crate::protocol::settings::Tier;
 
@@ -101,6 +103,7 @@ pub(super) fn cautions(workload: &Workload, estimate: &Estimate) -> Vec<String> 
             );
         }
     }
+    all.extend(slow_at_once(workload, estimate));
     all.extend(inbound(workload, estimate));
     all.extend(not_in_the_figures(workload, estimate));
     if let Some(words) = setting_the_bill(workload, estimate) {
@@ -165,6 +168,37 @@ fn other_revision(estimate: &Estimate) -> Option<String> {
             other.name(),
         )
     })
+}
+
+/// Messages that units cannot be done with in a second, however rarely they come.
+fn slow_at_once(workload: &Workload, estimate: &Estimate) -> Option<String> {
+    let Resource { tier, units, .. } = estimate.recommended?;
+    let whole = at_once(workload, tier, units);
+    if whole < WITHIN {
+        return None;
+    }
+    let alone = |traffic: &Traffic| {
+        let one = Workload { traffic: vec![traffic.clone()], ..workload.clone() };
+        (at_once(&one, tier, units), traffic.name.clone())
+    };
+    let (longest, name) = workload.traffic.iter().map(alone).max()?;
+    let tiers = if tier == Tier::Premium { [tier; 2] } else { [Tier::Standard, Tier::Premium] };
+    let mut steps = tiers
+        .into_iter()
+        .flat_map(|tier| unit_steps(tier, workload.unit_list).into_iter().map(move |n| (tier, n)));
+    let enough = steps.find(|(tier, units)| at_once(workload, *tier, *units) < WITHIN);
+    let remedy = enough.map_or_else(
+        || "no single resource would be done within it".to_owned(),
+        |(tier, units)| format!("{} units of {} would be", units, sku(tier, units)),
+    );
+    let busy = if units == 1 { "unit is" } else { "units are" };
+    Some(format!(
+        "99 % of messages within a second cannot hold when a message of every kind comes at once: \
+         the {units} {busy} then busy for {:.1} s (`{name}` alone takes {:.1} s) and what comes \
+         behind waits; {remedy}, or send smaller messages",
+        whole.as_secs_f64(),
+        longest.as_secs_f64(),
+    ))
 }
 
 /// Broadcasts faster than the benchmark's: past what was measured.

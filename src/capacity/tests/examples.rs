@@ -151,12 +151,13 @@ fn what_only_premium_offers_sets_the_tier() {
 }
 
 #[test]
-fn slack_counts_and_does_not_send() {
+fn slack_counts_and_gets_what_everybody_gets_and_does_not_send() {
     let slack = Slack { ghosts: 0.05, overlap: 0.1 };
     let load = Workload { slack, ..broadcast() };
     assert_eq!(load.connections_counted(), 5_750);
     assert_eq!(size(&load).fitting().unwrap().units, 8);
-    assert!(close(flows(&load)[0].messages_out, 2_500.0));
+    assert!(close(flows(&load)[0].messages_in, 0.5));
+    assert!(close(flows(&load)[0].messages_out, 2_875.0));
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub fn population(protocol: Subprotocol) -> Population {
         arrival: Arrival::Open { start: Duration::ZERO, schedule: ArrivalSchedule::Burst },
         protocol,
         groups: vec![0],
-        rooms: None,
+        rooms: Vec::new(),
         user: UserPolicy::PerClient,
         behaviours: Vec::new(),
         buffers: SocketBuffers::default(),

@@ -18,6 +18,8 @@ const COLUMNS: [Column<'static>; 7] = [
     Column::Words("as foretold"),
 ];
 
+const A_SECOND_US: u64 = 1_000_000;
+
 /// One sentence, and every run with what it showed.
 #[must_use]
 pub fn consistency(told: &Consistency) -> String {
@@ -36,15 +38,26 @@ pub(super) fn sentence(told: &Consistency) -> String {
     let carry = if told.hub.units == 1 { "carries" } else { "carry" };
     let hub = format!("A hub that is told what {units} {carry}");
     let by_the_figures = format!("By the figures the break is at {foretold:.2} times.");
+    let slow = told.runs.iter().map(|run| run.within_us).max().filter(|us| *us > A_SECOND_US);
+    let slow = slow.map_or_else(String::new, |within_us| {
+        let within = words::duration(Duration::from_micros(within_us));
+        format!(
+            " To hold is here that 99 % of messages take less than {within}, not a second: the \
+             units are busy for as long when a message of every kind comes at once."
+        )
+    });
     match (told.agrees, told.held_multiple, told.broke_multiple) {
         (true, Some(held), Some(broke)) => format!(
             "{hub} holds the planned load, holds {held:.2} times of it, and is broken at \
-             {broke:.2} times by {dimension}. {by_the_figures} Between the two nothing was run."
+             {broke:.2} times by {dimension}. {by_the_figures} Between the two nothing \
+             was run.{slow}"
         ),
         _ => {
             let other = told.runs.iter().filter(|run| !run.agrees).map(contradiction);
             let other = other.collect::<Vec<_>>().join("; ");
-            format!("{hub} does something else than the figures say: {other}. {by_the_figures}")
+            format!(
+                "{hub} does something else than the figures say: {other}. {by_the_figures}{slow}"
+            )
         }
     }
 }

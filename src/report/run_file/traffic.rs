@@ -85,7 +85,7 @@ fn fact(plan: &Plan, traffic: &Traffic, number: usize, counts: &TrafficCounts) -
     let to = match &traffic.to {
         Destination::Group(_) => TrafficTo::Group,
         Destination::Rooms(rooms) => {
-            let of = plan.populations.iter().find(|one| one.rooms == Some(*rooms));
+            let of = plan.populations.iter().find(|one| one.rooms.contains(rooms));
             let clients = of.map_or(0, |population| population.count);
             TrafficTo::Rooms { count: u64::from(clients.div_ceil(rooms.members.max(1))) }
         }

@@ -593,13 +593,14 @@ impl One<'_> {
                 Subprotocol::Json => {
                     let from = match traffic.to {
                         Destination::Group(group) => {
-                            let group = self.context.groups.get(usize::from(group));
+                            let group = self.context.groups.get(group as usize);
                             let group = group.cloned().unwrap_or_default();
                             MessageFrom::Group { group, from_user_id }
                         }
-                        Destination::Rooms(_) => {
-                            let rooms = self.population.count;
-                            let group = format!("{}/{rooms}", self.population.name);
+                        Destination::Rooms(rooms) => {
+                            let (name, members) = (&self.population.name, rooms.members);
+                            let last = self.population.count / members.max(1);
+                            let group = format!("{name}/{members}/{last}");
                             MessageFrom::Group { group, from_user_id }
                         }
                         Destination::Event { .. }

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use super::Overrides;
 use super::at::At;
 use super::file::{RequiresFile, ScenarioFile};
-use super::plan::{Fault, Plan, Population, Requires, Senders};
+use super::plan::{Fault, GroupIndex, Plan, Population, Requires, Senders};
 use super::problem::{Place, Problem, Problems, suggestion};
 use super::units::Lasting;
 
@@ -155,7 +155,7 @@ impl Context<'_> {
     }
 
     /// The group of a name.
-    fn group(&self, at: &At<String>) -> Option<u16> {
+    fn group(&self, at: &At<String>) -> Option<GroupIndex> {
         let name = at.get()?;
         let index = self.groups.iter().position(|group| group == name);
         if index.is_none() {
@@ -168,7 +168,7 @@ impl Context<'_> {
                     .maybe_help(help),
             );
         }
-        index.and_then(|index| u16::try_from(index).ok())
+        index.and_then(|index| GroupIndex::try_from(index).ok())
     }
 }
 

@@ -6,8 +6,8 @@ use super::super::file::{
     ArrivalFile, PopulationFile, ScalingFile, ScenarioFile, TokenFile, TokenLifetimeFile, UserFile,
 };
 use super::super::plan::{
-    Arrival, ArrivalSchedule, FaultAt, Population, RampStage, Rooms, Scaling, TokenPolicy,
-    UserPolicy,
+    Arrival, ArrivalSchedule, FaultAt, GROUPS_MAX, GroupIndex, Population, RampStage, Rooms,
+    Scaling, TokenPolicy, UserPolicy,
 };
 use super::super::problem::{Place, Problem, one_of};
 use super::super::units::{Count, Lasting, Rate, ShareRate};
@@ -60,30 +60,50 @@ pub(super) fn rooms(
     let files = file.populations.get().into_iter().flat_map(|populations| &populations.0);
     for ((_, file), population) in files.zip(populations) {
         let (Some(file), Some(population)) = (file.get(), population) else { continue };
-        let Some(at) = &file.rooms else { continue };
-        let Some(&Count(members)) = at.get() else { continue };
-        if members == 0 {
-            context.push(
-                Problem::new(at.place, format!("`{}` cannot be 0", at.path))
-                    .label("expected at least one client in each room"),
-            );
-            continue;
+        for at in file.rooms() {
+            let first = context.groups.len() + names.len();
+            if let Some(rooms) = rooms_of(context, at, population, first) {
+                let (name, members) = (&population.name, rooms.members);
+                let count = population.count.div_ceil(members);
+                names.extend((0..count).map(|room| format!("{name}/{members}/{room}")));
+                population.rooms.push(rooms);
+            }
         }
-        let first = context.groups.len() + names.len();
-        let rooms = population.count.div_ceil(members);
-        let last = first.saturating_add(rooms as usize);
-        let Some(first) = u16::try_from(first).ok().filter(|_| last <= usize::from(u16::MAX))
-        else {
-            context.push(
-                Problem::new(at.place, format!("`{}` makes too many rooms", at.path))
-                    .label(format!("expected at most {} groups and rooms in all", u16::MAX)),
-            );
-            continue;
-        };
-        names.extend((0..rooms).map(|room| format!("{}/{room}", population.name)));
-        population.rooms = Some(Rooms { first, members });
     }
     names
+}
+
+/// Rooms of one size, the first of which is group number `first`.
+fn rooms_of(
+    context: &Context<'_>,
+    at: &At<Count>,
+    population: &Population,
+    first: usize,
+) -> Option<Rooms> {
+    let &Count(members) = at.get()?;
+    if members == 0 {
+        context.push(
+            Problem::new(at.place, format!("`{}` cannot be 0", at.path))
+                .label("expected at least one client in each room"),
+        );
+        return None;
+    }
+    if population.rooms.iter().any(|rooms| rooms.members == members) {
+        context.push(
+            Problem::new(at.place, format!("`{}` has rooms of {members} twice", population.name))
+                .label("expected each size once: a client is in one room of each"),
+        );
+        return None;
+    }
+    let last = first.saturating_add(population.count.div_ceil(members) as usize);
+    let Some(first) = GroupIndex::try_from(first).ok().filter(|_| last <= GROUPS_MAX) else {
+        context.push(
+            Problem::new(at.place, format!("`{}` makes too many rooms", at.path))
+                .label(format!("expected at most {GROUPS_MAX} groups and rooms in all")),
+        );
+        return None;
+    };
+    Some(Rooms { first, members })
 }
 
 /// Every population, in file order; `None` where its table could not be read.
@@ -109,7 +129,7 @@ fn one(context: &Context<'_>, file: &PopulationFile, place: Place, member: &Memb
         arrival: arrived.clone().unwrap_or(EVERYBODY_AT_ONCE),
         protocol,
         groups: file.groups().iter().filter_map(|group| context.group(group)).collect(),
-        rooms: None,
+        rooms: Vec::new(),
         user: user(context, file.user.as_ref()),
         behaviours: behaviour::all(context, file.behaviour.as_ref(), protocol),
         buffers: link::buffers(context, file),

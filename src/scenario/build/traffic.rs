@@ -149,7 +149,7 @@ fn destination(
         return context.group(group).map(Destination::Group);
     }
     if let Some(at) = rooms {
-        return own_rooms(context, file, at.place, from?, populations);
+        return own_rooms(context, file, at, from?, populations);
     }
     if let Some(users) = users {
         only_by_rest(context, file, users.place, from?);
@@ -162,7 +162,7 @@ fn destination(
     let Some(event) = event else {
         context.push(
             Problem::new(file.to.place, format!("`{}` names no receiver", file.to.path))
-                .label("expected { group = \"…\" }, { rooms = {} }, { users = \"…\" },")
+                .label("expected { group = \"…\" }, { rooms = 10 }, { users = \"…\" },")
                 .help("or { everybody = {} } or { event = \"…\" }"),
         );
         return None;
@@ -180,33 +180,34 @@ fn destination(
     Some(Destination::Event { event: name.ok()?, reply })
 }
 
-/// The rooms of the senders' population.
+/// The rooms of that size of the senders' population.
 fn own_rooms(
     context: &Context<'_>,
     file: &TrafficFile,
-    place: Place,
+    at: &At<Count>,
     from: &Senders,
     populations: &[Option<Population>],
 ) -> Option<Destination> {
     let Senders::Clients { population, .. } = from else {
         context.push(
-            Problem::new(place, "the application server is in no room")
+            Problem::new(at.place, "the application server is in no room")
                 .label("expected a group, users or everybody")
                 .also(file.from.place, "sent by REST"),
         );
         return None;
     };
+    let &Count(members) = at.get()?;
     let senders = populations.get(usize::from(*population))?.as_ref()?;
-    let Some(rooms) = senders.rooms else {
+    let found = senders.rooms.iter().find(|rooms| rooms.members == members);
+    if found.is_none() {
         context.push(
-            Problem::new(place, format!("`{}` is in no rooms", senders.name))
-                .label("expected senders of a population that has them")
+            Problem::new(at.place, format!("`{}` is in no rooms of {members}", senders.name))
+                .label("expected a size of rooms that the senders' population has")
                 .also(file.from.place, "the senders")
-                .help(format!("set populations.{}.rooms = 10", senders.name)),
+                .help(format!("set populations.{}.rooms = [{members}]", senders.name)),
         );
-        return None;
-    };
-    Some(Destination::Rooms(rooms))
+    }
+    found.copied().map(Destination::Rooms)
 }
 
 fn users(
@@ -240,7 +241,7 @@ fn only_by_rest(context: &Context<'_>, file: &TrafficFile, place: Place, from: &
     if *from != Senders::Rest {
         context.push(
             Problem::new(place, "clients can send to groups and as events only")
-                .label("expected { group = \"…\" }, { rooms = {} } or { event = \"…\" }")
+                .label("expected { group = \"…\" }, { rooms = 10 } or { event = \"…\" }")
                 .also(file.from.place, "sent by clients")
                 .help("set from = \"rest\""),
         );

@@ -157,8 +157,8 @@ pub(super) struct TrafficFile {
 pub(super) struct ToFile {
     /// The members of this group.
     pub group: Option<At<String>>,
-    /// The room that each sender is in.
-    pub rooms: Option<At<EmptyFile>>,
+    /// The room of so many that each sender is in: one of the numbers in `rooms` of its population.
+    pub rooms: Option<At<Count>>,
     /// One user of this population after the other, by REST.
     pub users: Option<At<String>>,
     /// Every connection, by REST.

@@ -23,8 +23,8 @@ pub(in crate::scenario) struct PopulationFile {
     /// Groups they are in while connected.
     pub groups: Option<At<Vec<At<String>>>>,
     /// Groups of so many, dealt out in order: the first clients are in one, the next in another.
-    /// Default: none.
-    pub rooms: Option<At<Count>>,
+    /// With several numbers each client is in one room of each. Default: none.
+    pub rooms: Option<At<Vec<At<Count>>>>,
     /// Their user ids. Default `per-client`.
     pub user: Option<At<UserFile>>,
     /// What they do or fail to do. Default: everything right.
@@ -50,6 +50,11 @@ impl PopulationFile {
     /// The groups that could be read.
     pub fn groups(&self) -> &[At<String>] {
         self.groups.as_ref().and_then(At::get).map_or(&[], Vec::as_slice)
+    }
+
+    /// The sizes of rooms that could be read.
+    pub fn rooms(&self) -> &[At<Count>] {
+        self.rooms.as_ref().and_then(At::get).map_or(&[], Vec::as_slice)
     }
 }
 

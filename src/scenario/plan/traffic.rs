@@ -49,7 +49,7 @@ impl Traffic {
     pub fn reaches(&self, population: &Population) -> bool {
         match &self.to {
             Destination::Group(group) => population.groups.contains(group),
-            Destination::Rooms(rooms) => population.rooms == Some(*rooms),
+            Destination::Rooms(rooms) => population.rooms.contains(rooms),
             Destination::Users { of, .. } => population.name == *of,
             Destination::Everybody => true,
             Destination::Event { .. } => false,
@@ -142,16 +142,15 @@ impl Rooms {
     /// The room of a client.
     #[must_use]
     pub fn of(&self, index: u32) -> GroupIndex {
-        let room = u16::try_from(index / self.members.max(1)).unwrap_or(GroupIndex::MAX);
-        self.first.saturating_add(room)
+        self.first.saturating_add(index / self.members.max(1))
     }
 }
 
 impl Population {
     /// The groups of one of its clients.
     pub fn groups_of(&self, index: u32) -> impl Iterator<Item = GroupIndex> + '_ {
-        let room = self.rooms.as_ref().map(|rooms| rooms.of(index));
-        self.groups.iter().copied().chain(room)
+        let rooms = self.rooms.iter().map(move |rooms| rooms.of(index));
+        self.groups.iter().copied().chain(rooms)
     }
 }
 
