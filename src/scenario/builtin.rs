@@ -89,7 +89,7 @@ macro_rules! builtin {
 /// Every built-in scenario, quickest first within its folder.
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
-    const ALL: [Builtin; 39] = [
+    const ALL: [Builtin; 40] = [
         builtin!("drops", "closed-by-app-server"),
         builtin!("drops", "ping-timeout"),
         builtin!("drops", "slow-client"),
@@ -102,6 +102,7 @@ pub fn builtins() -> &'static [Builtin] {
         builtin!("reconnect", "reconnect-storm"),
         builtin!("reconnect", "reconnect-storm-jitter"),
         builtin!("reconnect", "graceful-drain"),
+        builtin!("reconnect", "reconnect-policies"),
         builtin!("fleets", "noisy-neighbour-group"),
         builtin!("fleets", "ungraceful-exit"),
         builtin!("fleets", "half-open-tcp"),

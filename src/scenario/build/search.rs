@@ -58,8 +58,10 @@ pub(in crate::scenario) fn search(
     let until = match file.until.as_ref().map(At::get) {
         None | Some(Some(UntilFile::FirstFailure)) => Until::FirstFailure,
         Some(Some(UntilFile::FirstSuccess)) => Until::FirstSuccess,
+        Some(Some(UntilFile::Exhausted)) => Until::Exhausted,
         Some(None) => return None,
     };
+    reading.fit_for_a_sweep(file, until)?;
     let mut searched = searched(keys, order, until)?;
     reading.within_bounds(&searched, at.place)?;
     if let Some(expect) = &file.expect {
@@ -233,6 +235,20 @@ impl Reading<'_> {
             }
         }
         self.range(from, to, file)
+    }
+
+    /// A sweep tries all of its values, and has no answer.
+    fn fit_for_a_sweep(&self, file: &SearchFile, until: Until) -> Option<()> {
+        let bisect = file.bisect.as_ref().map(|at| ("bisect", at.place));
+        let expect = file.expect.as_ref().map(|at| ("expect", at.place));
+        match (until, bisect.or(expect)) {
+            (Until::Exhausted, Some((key, place))) => self.refuse(
+                Problem::new(place, format!("`{key}` does not go together with `exhausted`"))
+                    .label("a sweep tries all of its values, and has no answer")
+                    .help("leave it out, or say until = \"first-failure\""),
+            ),
+            _ => Some(()),
+        }
     }
 
     fn listed(&self, values: &At<Vec<At<AnyValue>>>) -> Option<Vec<(SetValue, Place)>> {

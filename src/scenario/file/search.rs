@@ -52,6 +52,8 @@ pub(in crate::scenario) enum UntilFile {
     FirstFailure,
     /// At the first step that passes, which is the answer.
     FirstSuccess,
+    /// When every value was tried: a sweep, which shows the steps side by side and has no answer.
+    Exhausted,
 }
 
 /// What a search must come to.
