@@ -13,7 +13,7 @@ use crate::verdict::Outcome;
 
 /// What the chart adds to the styles of a run's report.
 const CHART_CSS: &str = "\
-svg{width:100%;height:auto;max-width:46rem}svg text{font:13px system-ui,sans-serif;fill:var(--fg)}\
+svg.bars text{font:13px system-ui,sans-serif;fill:var(--fg)}\
 svg .bar{fill:var(--pass)}svg .bar.fail{fill:var(--fail)}svg .bar.warn{fill:var(--warn)}";
 
 /// Units of the drawing: a row, the column of names, the longest bar, the column of figures.
@@ -66,9 +66,12 @@ fn drawn(chart: &Chart) -> Markup {
     let (width, height) = (NAMES + BAR + FIGURES, chart.bars.len() * ROW);
     html! {
         h2 { "Chart " span class="dim" { "(" (chart.title) ")" } }
-        svg viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(chart.title) {
-            @for (index, bar) in chart.bars.iter().enumerate() {
-                (drawn_bar(bar, longest, index * ROW))
+        figure {
+            svg class="bars" viewBox={ "0 0 " (width) " " (height) } role="img"
+                aria-label=(chart.title) {
+                @for (index, bar) in chart.bars.iter().enumerate() {
+                    (drawn_bar(bar, longest, index * ROW))
+                }
             }
         }
     }
