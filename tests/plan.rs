@@ -446,10 +446,10 @@ answer = { echo = {} }
 [populations.users]
 count = 30
 arrival = { rate = "30/s" }
-rooms = 5
+rooms = [5]
 [traffic.talk]
 from = "users"
-to = { rooms = {} }
+to = { rooms = 5 }
 rate = "0.5/s"
 size = "300B"
 start = "2s"
@@ -706,4 +706,27 @@ fn a_load_that_no_run_can_hold_is_refused_before_anything_runs() {
     assert_eq!(refused.status.code(), Some(2), "{why}");
     assert!(why.contains("250000 that one run may have"), "{why}");
     assert!(!why.contains("times the load"), "nothing ran: {why}");
+}
+
+#[test]
+fn a_resource_whose_tier_lacks_what_is_needed_does_not_fit() {
+    let held = ["plan", "--connections", "500", "--tier", "standard", "--units", "2"];
+    assert_eq!(json(&held)["held"]["fits"], true);
+    let needed = json(&[&held[..], &["--needs", "replicas"]].concat());
+    assert_eq!(needed["held"]["fits"], false);
+    assert_eq!(needed["held"]["missing"], serde_json::json!(["replicas"]));
+    let told = text(&run(&[&held[..], &["--needs", "replicas"]].concat()));
+    assert!(told.contains("it does not fit: its tier lacks replicas"), "{told}");
+}
+
+#[test]
+fn what_no_resource_carries_has_no_price() {
+    let load = ["--to", "everyone", "--send", "1/s", "--size", "1KiB"];
+    let prices = prices();
+    let of = |connections| {
+        let plan = ["plan", "--connections", connections, "--prices", &prices];
+        json(&[&plan[..], &load].concat())
+    };
+    assert!(of("1000")["cost"].is_object());
+    assert!(of("1100000")["cost"].is_null());
 }

@@ -480,6 +480,8 @@ impl Meaning<'_> {
         }
         if at.value.is_some() && profile.iter().all(|share| *share <= 0.0) {
             self.refuse(at, "nobody ever comes", "expected an hour of \"100%\"");
+        } else if shares.len() == 24 && profile.iter().all(|share| *share < 1.0) {
+            self.refuse(at, "no hour is the busiest", "expected an hour of \"100%\"");
         }
         Profile(profile)
     }

@@ -89,6 +89,9 @@ pub fn load_prices(source: &Source, today: Date) -> Result<Prices, ScenarioError
     reading::read(source, &[], &nothing, |file, problems| meaning(file, problems, today))
 }
 
+/// Largest price that is believed, of a unit for a day or of a million messages.
+const PRICE_MAX: f64 = 1_000_000.0;
+
 fn meaning(file: &PricesFile, problems: &Problems, today: Date) -> Prices {
     let text = |at: &At<String>| at.get().cloned().unwrap_or_default();
     let date = file.date.get().and_then(|date| {
@@ -109,7 +112,22 @@ fn meaning(file: &PricesFile, problems: &Problems, today: Date) -> Prices {
         }
         parsed
     });
-    let price = |at: &At<Factor>| at.or(Factor(0.0)).0;
+    let price = |at: &At<Factor>| {
+        let price = at.or(Factor(0.0)).0;
+        if price > PRICE_MAX {
+            problems.push(
+                Problem::new(at.place, "nobody pays that")
+                    .label(format!("expected at most {PRICE_MAX}")),
+            );
+        }
+        price
+    };
+    if file.currency.get().is_some_and(|currency| currency.trim().is_empty()) {
+        problems.push(
+            Problem::new(file.currency.place, "these prices have no currency")
+                .label("expected its code: \"USD\""),
+        );
+    }
     let unit_day = file.unit_day.get();
     Prices {
         date: date.unwrap_or_default(),

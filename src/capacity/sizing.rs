@@ -172,7 +172,8 @@ pub fn size(workload: &Workload) -> Sizing {
     sizing
 }
 
-const fn rank(tier: Tier) -> u8 {
+/// Tiers from the lowest to the one that offers most.
+pub(super) const fn rank(tier: Tier) -> u8 {
     match tier {
         Tier::Free => 0,
         Tier::Standard => 1,

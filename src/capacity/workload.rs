@@ -248,6 +248,13 @@ impl Profile {
         Self(profile)
     }
 
+    /// The first hour that anybody is there, where it is not there all day.
+    #[must_use]
+    pub fn begins(&self) -> Option<usize> {
+        let is_there = |share: &f64| *share > 0.0;
+        self.0.iter().position(is_there).filter(|_| !self.0.iter().all(is_there))
+    }
+
     /// Hours of full load that make the same day.
     #[must_use]
     pub fn full_hours(&self) -> f64 {
@@ -360,6 +367,19 @@ pub enum Need {
     CustomDomain,
 }
 
+impl Need {
+    /// As flags and files write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Autoscale => "autoscale",
+            Self::Zones => "zones",
+            Self::Replicas => "replicas",
+            Self::CustomDomain => "custom-domain",
+        }
+    }
+}
+
 /// Revision of the performance guide whose figures for small groups count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -385,8 +405,8 @@ impl Revision {
     #[must_use]
     pub const fn figures(self) -> &'static str {
         match self {
-            Self::Newest => "200 in and 2,000 out a second and unit",
-            Self::Older => "400 in and 4,000 out a second and unit",
+            Self::Newest => "200 in and 2,000 out a second and unit for groups of fewer than 20",
+            Self::Older => "400 in and 4,000 out a second and unit for groups of fewer than 100",
         }
     }
 

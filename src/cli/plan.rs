@@ -76,7 +76,7 @@ struct SentArguments {
         allow_hyphen_values = true
     )]
     groups: Option<String>,
-    /// To whom else: everyone, upstream, rest-to-user or rest-broadcast
+    /// To whom else: everyone (the default), upstream, rest-to-user or rest-broadcast
     #[arg(long, env = "SQUALL_TO", value_name = "TARGET", requires = "send")]
     to: Option<String>,
     /// Messages of each sender: 0.1/s, 30/min
@@ -97,7 +97,7 @@ struct SentArguments {
         allow_hyphen_values = true
     )]
     size: Option<String>,
-    /// Who sends at once; everybody in a group by default
+    /// Who sends at once; by default everybody in a group or to the upstream, else one
     #[arg(
         long,
         env = "SQUALL_SENDERS",

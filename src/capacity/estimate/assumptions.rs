@@ -6,7 +6,7 @@ use super::super::demand::{flows, traced_records};
 use super::super::dimension::{Direction, Pattern};
 use super::super::model::at_once;
 use super::super::table::{measured, sku, unit_steps};
-use super::super::workload::{Asked, Basis, Inbound, LiveTrace, Need, Traffic, Workload};
+use super::super::workload::{Asked, Basis, Inbound, LiveTrace, Need, Target, Traffic, Workload};
 use super::{Assumption, Estimate, Resource, Revisions};
 use crate::protocol::settings::Tier;
 
@@ -42,6 +42,20 @@ pub(super) fn list(workload: &Workload) -> Vec<Assumption> {
         workload.revision.small_group_below()
     );
     add(&few, guide, Basis::Assumption);
+    let to_others =
+        |traffic: &&Traffic| !matches!(traffic.target, Target::Groups { .. } | Target::Upstream);
+    for traffic in workload.traffic.iter().filter(to_others) {
+        let senders = match traffic.senders {
+            1 => "1 sender".to_owned(),
+            many => format!("{many} senders"),
+        };
+        let what = format!("{}: {senders} at once", traffic.name);
+        add(&what, "what you said, or one", Basis::Assumption);
+    }
+    if let Some(from) = workload.profile.begins() {
+        let what = format!("the load of the day begins at {from:02}:00 UTC");
+        add(&what, "what you said, or 08:00", Basis::Assumption);
+    }
     add("patterns share units: their fractions add up", "Squall", Basis::Assumption);
     if workload.inbound == Inbound::Conditions {
         add(
@@ -229,10 +243,8 @@ fn inbound(workload: &Workload, estimate: &Estimate) -> Vec<String> {
 fn setting_the_bill(workload: &Workload, estimate: &Estimate) -> Option<String> {
     let dear = match &estimate.cost {
         Some(cost) => cost.messages.least > cost.units.value.unwrap_or_default(),
-        None => {
-            let included = estimate.messages.included_per_day.value.unwrap_or_default();
-            estimate.messages.per_day.least > 2.0 * included
-        }
+        // Without prices nobody can tell.
+        None => false,
     };
     let small = workload.traffic.iter().any(|traffic| traffic.size < BILLED_BYTES);
     dear.then(|| {

@@ -8,7 +8,7 @@ use super::super::bill::{
 use super::super::demand::{demand, flows};
 use super::super::dimension::{Dimension, Pattern};
 use super::super::prices::{AGE_DAYS_MAX, Prices};
-use super::super::sizing::{Rung, Utilisation, rung, size, utilisation};
+use super::super::sizing::{Rung, Utilisation, rank, rung, size, utilisation};
 use super::super::table::{capacities, unit_steps};
 use super::super::workload::{Basis, Need, Revision, Workload};
 use super::{
@@ -38,7 +38,10 @@ pub fn estimate(workload: &Workload, prices: Option<(&Prices, Date)>) -> Estimat
         break_order: best.break_order().iter().map(broken).collect(),
         planned_first: best.planned_first().as_ref().map(broken),
         messages: messages(workload, paid),
-        cost: prices.map(|(prices, today)| cost(workload, paid, prices, today)),
+        // What nothing carries has no price.
+        cost: prices
+            .filter(|_| sizing.fitting().is_some())
+            .map(|(prices, today)| cost(workload, paid, prices, today)),
         flash_crowd: [2.0, 3.0].map(|times| parts::flash(workload, resource, times)).to_vec(),
         quota: parts::quota(workload, paid),
         upstream: parts::upstream(workload, &reload),
@@ -89,9 +92,16 @@ impl Paid {
 
 /// The resource that is looked at, with the units it has.
 fn held(workload: &Workload, rung: &Rung, prices: Option<(&Prices, Date)>) -> Held {
-    let step = step(rung);
+    let mut step = step(rung);
     let paid = Paid::fixed(step.resource);
+    let floor = workload.tier_floor();
+    let missing: Vec<Need> = match rank(rung.tier) < rank(floor) {
+        true => workload.needs.iter().copied().collect(),
+        false => Vec::new(),
+    };
+    step.fits &= missing.is_empty();
     Held {
+        missing,
         messages: messages(workload, paid),
         quota: parts::quota(workload, paid),
         cost: prices.map(|(prices, today)| cost(workload, paid, prices, today)),

@@ -185,6 +185,8 @@ pub struct Held {
     /// Which, and how full it is.
     #[serde(flatten)]
     pub step: Step,
+    /// What is needed and its tier does not offer.
+    pub missing: Vec<Need>,
     /// Billed messages.
     pub messages: Messages,
     /// When the included messages of a day are used up.

@@ -185,7 +185,8 @@ fn breaks(estimate: &Estimate) -> Section {
 }
 
 fn held(estimate: &Estimate) -> Option<Section> {
-    let step = &estimate.held.as_ref()?.step;
+    let held = estimate.held.as_ref()?;
+    let step = &held.step;
     let columns = [
         Column::Names("dimension"),
         Column::Names("in use"),
@@ -195,8 +196,13 @@ fn held(estimate: &Estimate) -> Option<Section> {
         Column::Names("fits"),
         Column::Names("basis"),
     ];
-    let verdict = if step.fits { "it fits" } else { "it does not fit" };
-    let mut section = Section::new(format!("On {}", resource(step.resource)), verdict, &columns);
+    let missing: Vec<&str> = held.missing.iter().map(|need| need.name()).collect();
+    let verdict = match (step.fits, missing.as_slice()) {
+        (true, _) => "it fits".to_owned(),
+        (false, []) => "it does not fit".to_owned(),
+        (false, _) => format!("it does not fit: its tier lacks {}", missing.join(", ")),
+    };
+    let mut section = Section::new(format!("On {}", resource(step.resource)), &verdict, &columns);
     for one in &step.dimensions {
         section.row([
             one.dimension.to_string(),

@@ -60,7 +60,7 @@ pub fn bytes(value: f64) -> String {
 /// `1.5 times`, rounded down so that nothing is promised.
 pub fn times(value: Option<f64>) -> String {
     let text = |value: f64| match value {
-        value if value >= 100.0 => format!("{}×", amount(value.floor())),
+        value if value >= 100.0 => format!("{}×", amount((value + 1e-6).floor())),
         value if value >= 10.0 => format!("{:.1}×", (value * 10.0 + 1e-6).floor() / 10.0),
         value if value >= 0.1 => format!("{:.2}×", (value * 100.0 + 1e-6).floor() / 100.0),
         value => format!("{}×", amount(value)),
@@ -175,7 +175,7 @@ pub fn sentence(estimate: &Estimate) -> String {
         )
     });
     let stops = match recommended.tier {
-        Tier::Free => ", and stops when they are used up",
+        Tier::Free => ", and stops for the day after 20,000 of them",
         Tier::Standard | Tier::Premium => "",
     };
     let money = estimate.cost.as_ref().map_or_else(String::new, |cost| {
